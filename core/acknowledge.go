@@ -1,0 +1,109 @@
+package wal
+
+import (
+	"time"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// acknowledge makes a group that was written visible: first to readers, then to those
+// who wait for it.
+func (c *committer) acknowledge(g *group) {
+	s, seg := c.s, g.seg
+	now := time.Now()
+	c.tail = format.Link{Segment: seg.Number, End: g.position + int64(len(g.frame)), LSN: g.lastLSN(), Chain: g.chain}
+	c.enter(seg, g)
+	if s.cfg.fsync == FsyncPeriodic {
+		if c.nextSync.IsZero() {
+			c.nextSync = now.Add(s.cfg.syncInterval)
+		}
+	} else {
+		s.durable.Store(c.tail.LSN)
+		s.count.syncs.Add(1)
+	}
+	for i := range g.entries {
+		c.publish(seg, &g.entries[i], g.firstLSN+uint64(i))
+		s.count.appendLatency.record(now.Sub(g.entries[i].start))
+	}
+	s.count.groups.Add(1)
+	s.count.appends.Add(uint64(len(g.entries)))
+	s.count.records.Add(uint64(g.records))
+	s.count.bytes.Add(uint64(g.n - format.FrameHeaderSize))
+	s.count.groupWriteLatency.record(now.Sub(g.sent))
+	c.expect = len(g.entries)
+	written := len(g.frame)
+	c.release(g)
+	if c.active != nil {
+		c.lookAhead(written)
+	}
+}
+
+// enter takes the group into the segment's table, then lets readers go that far.
+func (c *committer) enter(seg *segment, g *group) {
+	seg.mu.Lock()
+	for i := range g.entries {
+		seg.table.add(g.entries[i].Entry, g.firstLSN+uint64(i), g.position)
+	}
+	seg.table.frames++
+	seg.maxTime.Store(seg.table.maxTime)
+	seg.records.Store(seg.table.records)
+	seg.mu.Unlock()
+	seg.lastLSN.Store(c.tail.LSN)
+	seg.end.Store(c.tail.End)
+}
+
+// publish makes an entry visible to the readers of its partition.
+func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
+	p := e.part
+	p.mu.Lock()
+	// What the log itself wrote follows from what came before: no error to look at.
+	_ = p.extents.apply(seg, format.Run{
+		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
+	})
+	p.lowest.Store(p.extents.first)
+	p.visible.Store(p.extents.next)
+	p.exists.Store(true)
+	p.notify()
+	p.mu.Unlock()
+	if c.s.cfg.fsync == FsyncPeriodic && !p.dirty {
+		p.dirty = true
+		c.dirty = append(c.dirty, p)
+	}
+	if e.Kind == format.KindTruncateBefore || e.Kind == format.KindTruncateAfter {
+		c.s.keeper.wake()
+	}
+}
+
+// release ends a group: what it waited with is told, its memory can be used again.
+func (c *committer) release(g *group) {
+	s := c.s
+	s.mu.Lock()
+	s.acked.Store(c.tail.LSN)
+	c.dismiss(g)
+	s.unblock()
+	s.mu.Unlock()
+	c.wakeWaiters()
+}
+
+// dismiss gives up a group's memory and notes whom to wake. The caller holds mu.
+func (c *committer) dismiss(g *group) {
+	for _, w := range g.waiters {
+		w.group = nil
+	}
+	c.woken = append(c.woken, g.waiters...)
+	if g.large != nil {
+		c.s.large--
+		if g.complete || g.sent.IsZero() { // else the backend may still read from it
+			c.queue.Release(g.large)
+		}
+	}
+	c.s.ring.finish(g)
+}
+
+func (c *committer) wakeWaiters() {
+	for i, w := range c.woken {
+		w.ch <- struct{}{}
+		c.woken[i] = nil
+	}
+	c.woken = c.woken[:0]
+}

@@ -1,0 +1,283 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// request is what an append or control entry asks of the shard.
+type request struct {
+	part  *Partition
+	entry format.Entry // Base is set by place
+	at    int64        // explicit offset, or -1
+	start time.Time
+	// generation is the partition's truncation count that a moved batch was read
+	// under.
+	truncations uint64
+}
+
+// slot is the place that a request got.
+type slot struct {
+	ack   Ack
+	group *group
+	entry *entry
+	buf   []byte // for the data
+	wake  wakeup
+}
+
+// Ack is an append that was submitted. It is a value: it may be copied, kept, and waited
+// for any number of times, from any goroutine.
+type Ack struct {
+	shard      *shard
+	lsn        uint64
+	generation uint32
+	offset     int64
+}
+
+// Offset returns the offset of the first record. It counts only once Wait returned nil.
+func (a Ack) Offset() int64 { return a.offset }
+
+// Wait returns nil once the records are acknowledged: as durable as the FsyncMode
+// promises. ctx bounds the wait, not the write: after ctx.Err() the records may still
+// become durable.
+func (a Ack) Wait(ctx context.Context) error {
+	if a.shard == nil {
+		return fmt.Errorf("%w: the Ack of no append", ErrInvalid)
+	}
+	for {
+		if done, err := a.outcome(); done {
+			return err
+		}
+		if err := a.shard.await(ctx, a); err != nil {
+			return err
+		}
+	}
+}
+
+// outcome tells whether it is decided what became of the append, without a lock in the
+// usual case. The generation is read after the watermark: as long as it is the append's
+// own, so was every LSN acknowledged up to then.
+func (a Ack) outcome() (done bool, err error) {
+	s := a.shard
+	acked := s.acked.Load() >= a.lsn
+	if s.generation.Load() == a.generation {
+		return acked, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.cuts[a.generation]; c.acked < a.lsn {
+		return true, c.err
+	}
+	return true, nil
+}
+
+// await waits until the group of an append is done or ctx ends.
+func (s *shard) await(ctx context.Context, a Ack) error {
+	s.mu.Lock()
+	if s.generation.Load() != a.generation || s.acked.Load() >= a.lsn {
+		s.mu.Unlock()
+		return nil
+	}
+	w := s.join(s.groupOf(a.lsn))
+	s.mu.Unlock()
+	return s.waitOn(ctx, w)
+}
+
+// groupOf finds the group of an LSN that is not acknowledged. The caller holds mu.
+func (s *shard) groupOf(lsn uint64) *group {
+	groups := s.ring.groups
+	for i := len(groups) - 1; i > 0; i-- {
+		if groups[i].firstLSN <= lsn {
+			return groups[i]
+		}
+	}
+	return groups[0]
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{ch: make(chan struct{}, 1)} }}
+
+// join makes a waiter for a group. The caller holds mu.
+func (s *shard) join(g *group) *waiter {
+	w := waiters.Get().(*waiter)
+	w.group = g
+	g.waiters = append(g.waiters, w)
+	return w
+}
+
+// waitOn waits until the waiter's group is done or ctx ends.
+func (s *shard) waitOn(ctx context.Context, w *waiter) error {
+	select {
+	case <-w.ch:
+		waiters.Put(w)
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	if g := w.group; g != nil {
+		for i, other := range g.waiters {
+			if other == w {
+				g.waiters[i] = g.waiters[len(g.waiters)-1]
+				g.waiters = g.waiters[:len(g.waiters)-1]
+				break
+			}
+		}
+		w.group = nil
+		s.mu.Unlock()
+		waiters.Put(w)
+		return ctx.Err()
+	}
+	s.mu.Unlock()
+	<-w.ch // it was signalled meanwhile
+	waiters.Put(w)
+	return nil
+}
+
+// reserve gives a request its offset, LSN and place in a group. Without join the caller
+// waits by the Ack; with it a waiter is returned too.
+func (s *shard) reserve(ctx context.Context, r *request, join bool) (sl slot, w *waiter, err error) {
+	if err := ctx.Err(); err != nil {
+		return slot{}, nil, err
+	}
+	s.mu.Lock()
+	g, err := s.groupFor(ctx, r)
+	if err != nil {
+		s.mu.Unlock()
+		return slot{}, nil, err
+	}
+	r.part.place(r)
+	if len(g.entries) == 0 {
+		g.firstLSN, g.opened = s.nextLSN, r.start
+	}
+	at := g.n
+	g.n += int(r.entry.Length)
+	g.records += r.entry.Count
+	g.entries = append(g.entries, entry{Entry: r.entry, part: r.part, start: r.start})
+	g.encoding.Add(1)
+	sl = slot{
+		ack:   Ack{shard: s, lsn: s.nextLSN, generation: s.generation.Load(), offset: r.entry.Base},
+		group: g, entry: &g.entries[len(g.entries)-1], buf: g.buf[at:g.n:g.n],
+	}
+	s.nextLSN++
+	if join {
+		w = s.join(g)
+	}
+	if g.large != nil || len(g.entries) == cap(g.entries) {
+		s.closeGroup()
+	}
+	sl.wake = s.sleep.arrived(s)
+	s.mu.Unlock()
+	return sl, w, nil
+}
+
+// groupFor returns an open group with room for a request, waiting for space if it must.
+// The request is checked against the partition's state each time, since that may change
+// during the wait. The caller holds mu, and holds it again when this returns.
+func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
+	queued := len(s.blocked) > 0
+	for {
+		if err := s.writable(); err != nil {
+			return nil, err
+		}
+		if err := r.part.check(r); err != nil {
+			return nil, err
+		}
+		if !queued {
+			g, err := s.room(int(r.entry.Length))
+			if g != nil || err != nil {
+				s.unblock()
+				return g, err
+			}
+		}
+		queued = false
+		s.count.queueFull.Add(1)
+		if s.cfg.noWait {
+			return nil, fmt.Errorf("%w: %d bytes wait to be written", ErrBackpressure, s.ring.size)
+		}
+		if err := s.block(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// room returns an open group with size bytes of room, nil if the ring is full.
+func (s *shard) room(size int) (*group, error) {
+	if g := s.openGroup; g != nil && g.room() >= size {
+		return g, nil
+	}
+	s.closeGroup()
+	need := format.FrameHeaderSize + size + format.EntrySize
+	if need <= s.ring.groupMax() {
+		s.openGroup = s.ring.open(need)
+		return s.openGroup, nil
+	}
+	if s.large > 0 {
+		return nil, nil
+	}
+	b, err := s.commit.queue.Buffer(int(format.AlignUp(int64(need), format.MaxAlignment)))
+	if err != nil {
+		return nil, fmt.Errorf("buffer for a batch of %d bytes: %w", size, err)
+	}
+	s.large++
+	s.openGroup = s.ring.openLarge(b)
+	return s.openGroup, nil
+}
+
+// closeGroup ends the open group, if there is one; the committer takes it from the
+// queue. The caller holds mu.
+func (s *shard) closeGroup() {
+	if g := s.openGroup; g != nil {
+		s.ring.close(g)
+		s.queue = append(s.queue, g)
+		s.openGroup = nil
+	}
+}
+
+// block waits until space may have become free or ctx ends. The caller holds mu, and
+// holds it again when this returns.
+func (s *shard) block(ctx context.Context) error {
+	ch := make(chan struct{}, 1)
+	s.blocked = append(s.blocked, ch)
+	wake := s.sleep.interrupt()
+	s.mu.Unlock()
+	s.rouse(wake)
+	var err error
+	select {
+	case <-ch:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.mu.Lock()
+	if err != nil {
+		for i, other := range s.blocked {
+			if other == ch {
+				s.blocked = append(s.blocked[:i], s.blocked[i+1:]...)
+				return err
+			}
+		}
+		s.unblock() // the turn that this one got is the next one's
+	}
+	return err
+}
+
+// unblock lets the first of the waiting appends try again. The caller holds mu.
+func (s *shard) unblock() {
+	if len(s.blocked) > 0 {
+		s.blocked[0] <- struct{}{}
+		s.blocked = s.blocked[1:]
+	}
+}
+
+// submit puts the data of a request that got a slot in place and tells the committer.
+func (s *shard) submit(sl slot, records []format.Record, now int64) {
+	n := 0
+	for i := range records {
+		n += format.PutRecord(sl.buf[n:], &records[i], timestampOf(&records[i], now))
+	}
+	sl.entry.CRC = format.CRC(sl.buf)
+	sl.group.encoding.Add(-1)
+	s.rouse(sl.wake)
+}

@@ -1,0 +1,253 @@
+package sim_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/sim"
+)
+
+func TestBackendContract(t *testing.T) {
+	d := sim.New(sim.Options{})
+	t.Run("Name and Probe", func(t *testing.T) {
+		require.Equal(t, "sim", d.Name())
+		require.NoError(t, d.Probe())
+	})
+	t.Run("OpenDir of a missing directory", func(t *testing.T) {
+		_, err := d.OpenDir("/none", backend.DirOptions{})
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		_, err = d.OpenDir("/none", backend.DirOptions{Create: true, ReadOnly: true})
+		require.ErrorIs(t, err, fs.ErrPermission)
+		_, err = d.OpenDir("/none/below", backend.DirOptions{Create: true})
+		require.ErrorIs(t, err, fs.ErrNotExist, "Create makes one level")
+		require.Empty(t, d.Files("/"))
+	})
+	t.Run("OpenDir with Create is durable", func(t *testing.T) {
+		openDir(t, d)
+		sub, err := d.OpenDir(at+"/shard-0001", backend.DirOptions{Create: true})
+		require.NoError(t, err)
+		require.NoError(t, sub.Close())
+		img := d.Image(sim.Image{Mode: sim.DropAll})
+		require.Equal(t, []string{"d"}, img.Files("/"))
+		require.Equal(t, []string{"shard-0001"}, img.Files(at))
+		_, err = img.OpenDir(at+"/shard-0001", backend.DirOptions{})
+		require.NoError(t, err)
+	})
+	t.Run("the directory may be a symbolic link", func(t *testing.T) {
+		require.NoError(t, d.Symlink("d", "/link"))
+		require.NoError(t, d.Symlink("/link/shard-0001", "/deep"))
+		require.NoError(t, d.Symlink("loop", "/loop"))
+		require.NoError(t, d.WriteFile("/file", nil))
+		dir, err := d.OpenDir("/deep", backend.DirOptions{})
+		require.NoError(t, err)
+		_, err = dir.Create("x", 0)
+		require.NoError(t, err)
+		require.Equal(t, []string{"x"}, d.Files(at+"/shard-0001"))
+		_, err = d.OpenDir("/loop", backend.DirOptions{Create: true})
+		require.ErrorIs(t, err, syscall.ELOOP)
+		_, err = d.OpenDir("/file", backend.DirOptions{Create: true})
+		require.ErrorIs(t, err, syscall.ENOTDIR)
+	})
+}
+
+func TestDirContract(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir := openDir(t, d)
+	t.Run("Lock", func(t *testing.T) {
+		other := openDir(t, d)
+		require.NoError(t, dir.Lock())
+		require.ErrorIs(t, other.Lock(), backend.ErrLocked)
+		require.Empty(t, d.Files(at), "a lock leaves no file")
+		require.NoError(t, openDir(t, d.Clone()).Lock(), "a lock ends with the process")
+		require.NoError(t, dir.Close())
+		require.NoError(t, other.Lock())
+		require.NoError(t, other.Close())
+		dir = openDir(t, d)
+	})
+	t.Run("names", func(t *testing.T) {
+		for _, name := range []string{"", ".", "..", "a/b", "a\x00b"} {
+			_, err := dir.Create(name, 0)
+			require.ErrorIs(t, err, backend.ErrName)
+			_, err = dir.Open(name)
+			require.ErrorIs(t, err, backend.ErrName)
+			require.ErrorIs(t, dir.Remove(name), backend.ErrName)
+			require.ErrorIs(t, dir.Rename(name, "x"), backend.ErrName)
+			require.ErrorIs(t, dir.Rename("x", name), backend.ErrName)
+		}
+		_, err := dir.Create(strings.Repeat("n", 256), 0)
+		require.ErrorIs(t, err, syscall.ENAMETOOLONG)
+	})
+	t.Run("Create", func(t *testing.T) {
+		f, err := dir.Create("a", 1024)
+		require.NoError(t, err)
+		size, err := f.Size()
+		require.NoError(t, err)
+		require.EqualValues(t, 1024, size)
+		require.Equal(t, make([]byte, 1024), read(t, d, "a"))
+		_, err = dir.Create("a", 0)
+		require.ErrorIs(t, err, fs.ErrExist)
+		_, err = dir.Create("b", -1)
+		require.ErrorIs(t, err, syscall.EINVAL)
+		_, err = dir.Create("b", 1<<50)
+		require.ErrorIs(t, err, syscall.EFBIG)
+		require.NoError(t, f.Close())
+	})
+	t.Run("Open and List", func(t *testing.T) {
+		_, err := dir.Open("none")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.NoError(t, d.Symlink("a", at+"/link"))
+		require.NoError(t, d.Fifo(at+"/fifo"))
+		require.NoError(t, d.Mkdir(at+"/sub"))
+		for _, name := range []string{"link", "fifo", "sub"} {
+			_, err := dir.Open(name)
+			require.ErrorIs(t, err, backend.ErrNotRegular, name)
+		}
+		list, err := dir.List()
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"a", "link", "fifo", "sub"}, list)
+	})
+	t.Run("Rename and Remove", func(t *testing.T) {
+		a := create(t, dir, "from", 512)
+		b := create(t, dir, "to", 1024)
+		require.ErrorIs(t, dir.Rename("none", "x"), fs.ErrNotExist)
+		require.ErrorIs(t, dir.Remove("none"), fs.ErrNotExist)
+		require.ErrorIs(t, dir.Remove("sub"), syscall.EISDIR)
+		require.ErrorIs(t, dir.Rename("sub", "x"), syscall.EISDIR)
+		require.ErrorIs(t, dir.Rename("from", "sub"), syscall.EISDIR)
+		require.NoError(t, dir.Rename("from", "from"))
+		require.NoError(t, dir.Rename("from", "to"))
+		require.Len(t, read(t, d, "to"), 512)
+		for f, want := range map[backend.File]int64{a: 512, b: 1024} {
+			size, err := f.Size()
+			require.NoError(t, err)
+			require.Equal(t, want, size, "open Files stay usable")
+		}
+		require.NoError(t, dir.Remove("to"))
+		_, err := a.ReadAt(make([]byte, 512), 0)
+		require.NoError(t, err, "open Files stay readable")
+		_, err = dir.Open("to")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+	})
+	t.Run("Close", func(t *testing.T) {
+		require.NoError(t, dir.Close())
+		_, err := dir.List()
+		require.ErrorIs(t, err, backend.ErrClosed)
+		require.ErrorIs(t, dir.Lock(), backend.ErrClosed)
+		require.ErrorIs(t, dir.Sync(), backend.ErrClosed)
+		require.ErrorIs(t, dir.Close(), backend.ErrClosed)
+		require.Zero(t, d.OpenHandles())
+		require.NoError(t, d.Misuse())
+	})
+}
+
+func TestReadOnlyDir(t *testing.T) {
+	d := sim.New(sim.Options{})
+	f := create(t, openDir(t, d), "a", 512)
+	require.NoError(t, f.Resize(1024))
+	before := d.Ops()
+	ro, err := d.OpenDir(at, backend.DirOptions{ReadOnly: true})
+	require.NoError(t, err)
+	_, err = ro.Create("b", 0)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	_, err = ro.Queue(backend.QueueOptions{Depth: 1})
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.ErrorIs(t, ro.Rename("a", "b"), fs.ErrPermission)
+	require.ErrorIs(t, ro.Remove("a"), fs.ErrPermission)
+	g, err := ro.Open("a")
+	require.NoError(t, err)
+	require.ErrorIs(t, g.Resize(0), fs.ErrPermission)
+	require.Equal(t, before, d.Ops(), "nothing changed")
+	require.NoError(t, g.Sync(), "Sync works on a file of a read-only Dir")
+	img := d.Image(sim.Image{Mode: sim.DropAll})
+	require.Len(t, read(t, img, "a"), 1024)
+}
+
+func TestFileContract(t *testing.T) {
+	for _, noTrace := range []bool{false, true} {
+		d := sim.New(sim.Options{NoTrace: noTrace})
+		dir, q := openQueue(t, d, 1)
+		f := create(t, dir, "f", 1536)
+		put(t, q, f, 512, pattern(1024, 7), true)
+
+		b := make([]byte, 1000)
+		n, err := f.ReadAt(b, 100)
+		require.NoError(t, err)
+		require.Equal(t, 1000, n)
+		require.Equal(t, append(make([]byte, 412), pattern(588, 7)...), b)
+		n, err = f.ReadAt(b, 1536-10)
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, 10, n)
+		n, err = f.ReadAt(b, 5000)
+		require.ErrorIs(t, err, io.EOF)
+		require.Zero(t, n)
+		_, err = f.ReadAt(b, -1)
+		require.ErrorIs(t, err, syscall.EINVAL)
+
+		require.NoError(t, f.Resize(700))
+		require.Equal(t, append(make([]byte, 512), pattern(188, 7)...), read(t, d, "f"))
+		require.NoError(t, f.Resize(2048))
+		want := append(append(make([]byte, 512), pattern(188, 7)...), make([]byte, 1348)...)
+		require.Equal(t, want, read(t, d, "f"), "a file that grows reads as zeros beyond its old end")
+		require.ErrorIs(t, f.Resize(-1), syscall.EINVAL)
+		require.NoError(t, f.Sync())
+		require.Equal(t, want, read(t, d.Image(sim.Image{}), "f"))
+
+		require.NoError(t, q.Close())
+		require.NoError(t, f.Close())
+		require.ErrorIs(t, f.Close(), backend.ErrClosed)
+		require.ErrorIs(t, f.Sync(), backend.ErrClosed)
+		require.ErrorIs(t, f.Resize(0), backend.ErrClosed)
+		_, err = f.ReadAt(b, 0)
+		require.ErrorIs(t, err, backend.ErrClosed)
+		_, err = f.Size()
+		require.ErrorIs(t, err, backend.ErrClosed)
+		require.NoError(t, dir.Close())
+		require.NoError(t, d.Misuse())
+	}
+}
+
+func TestCapacity(t *testing.T) {
+	for _, noTrace := range []bool{false, true} {
+		d := sim.New(sim.Options{Capacity: 4096, NoTrace: noTrace})
+		dir, q := openQueue(t, d, 1)
+		f := create(t, dir, "f", 2048)
+		_, err := dir.Create("g", 2049)
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		require.Equal(t, []string{"f"}, d.Files(at), "the file is gone again")
+		g := create(t, dir, "g", 2048)
+		require.ErrorIs(t, f.Resize(2049), syscall.ENOSPC)
+		put(t, q, f, 0, pattern(2048, 1), true) // reserved space does not run out
+		require.NoError(t, dir.Remove("g"))
+		require.ErrorIs(t, f.Resize(4096), syscall.ENOSPC, "an open File holds its space")
+		require.NoError(t, g.Close())
+		require.NoError(t, f.Resize(4096))
+		d.SetCapacity(8192)
+		require.NoError(t, f.Resize(8192))
+		d.SetCapacity(512)
+		put(t, q, f, 0, pattern(2048, 2), true)
+		require.NoError(t, f.Resize(1024))
+		_, err = d.Image(sim.Image{}).OpenDir("/new", backend.DirOptions{Create: true})
+		require.NoError(t, err)
+	}
+}
+
+func TestLeftOpen(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f, err := dir.Create("f", 512)
+	require.NoError(t, err)
+	require.ErrorIs(t, dir.Close(), sim.ErrContract)
+	require.ErrorIs(t, d.Misuse(), sim.ErrContract)
+	require.Equal(t, 2, d.OpenHandles())
+	require.NoError(t, errors.Join(f.Close(), q.Close()))
+	require.Zero(t, d.OpenHandles())
+}

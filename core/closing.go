@@ -1,0 +1,115 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// close ends a shard in good order: all that was submitted is written, the last segment
+// sealed, and the end of the log left in the close marker.
+func (s *shard) close() error {
+	s.mu.Lock()
+	s.closing = true
+	failure := s.failure
+	for len(s.blocked) > 0 {
+		s.unblock()
+	}
+	wake := s.sleep.interrupt()
+	s.mu.Unlock()
+	s.wakeFollowers()
+	if s.cfg.readOnly || s.commit.queue == nil {
+		return s.release()
+	}
+	s.rouse(wake)
+	<-s.commit.ended
+	s.keeper.stop()
+	close(s.prepare.requests)
+	s.workers.Wait()
+	err := failure
+	if err == nil {
+		err = s.finish()
+	}
+	return errors.Join(err, s.release())
+}
+
+// finish seals the log, with all goroutines gone.
+func (s *shard) finish() error {
+	c := &s.commit
+	if err := s.sticky(); err != nil {
+		return err
+	}
+	if c.active != nil {
+		if err := c.endSegment(); err != nil {
+			return err
+		}
+	}
+	s.keeper.sealAll()
+	if c.tail.Segment == 0 || s.marker {
+		return nil // nothing was ever written, or nothing since the last close
+	}
+	if err := s.writeMarker(c.tail); err != nil {
+		return fmt.Errorf("write close marker: %w", err)
+	}
+	return nil
+}
+
+// writeMarker leaves the end of the log in the close marker: durable first, then named.
+func (s *shard) writeMarker(end format.Link) error {
+	if err := s.keeper.open(); err != nil {
+		return err
+	}
+	data := make([]byte, format.AlignUp(format.MarkerSize, s.alignment))
+	format.PutMarker(data, format.Marker{Log: s.id, End: end})
+	name := markerName + tempSuffix
+	f, err := s.dir.Create(name, int64(len(data)))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.keeper.write(f, 0, data), f.Close()); err != nil {
+		return err
+	}
+	if err := s.dir.Rename(name, markerName); err != nil {
+		return err
+	}
+	return s.dir.Sync()
+}
+
+// release closes what is open. It is for a shard whose goroutines have ended.
+func (s *shard) release() error {
+	var errs []error
+	if s.keeper.queue != nil {
+		errs = append(errs, s.keeper.queue.Close())
+	}
+	if s.commit.queue != nil {
+		errs = append(errs, s.commit.queue.Close())
+	}
+	for _, g := range append(s.segments.all(), s.keeper.dropped...) {
+		errs = append(errs, g.file.Close())
+	}
+	if s.name != "" {
+		errs = append(errs, s.dir.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// wakeFollowers ends the waits of all followers.
+func (s *shard) wakeFollowers() {
+	s.mu.Lock()
+	parts := append([]*Partition(nil), s.partitions...)
+	s.mu.Unlock()
+	for _, p := range parts {
+		p.mu.Lock()
+		p.notify()
+		p.mu.Unlock()
+	}
+}
+
+// notify wakes the partition's followers. The caller holds p.mu.
+func (p *Partition) notify() {
+	if p.waiting != nil {
+		close(p.waiting)
+		p.waiting = nil
+	}
+}

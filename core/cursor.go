@@ -1,0 +1,318 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// cursor reads one partition's batches in the order of offsets. It holds the segment it
+// reads, so that its file stays. Not for concurrent use.
+type cursor struct {
+	p    *Partition
+	next int64 // offset to read next
+
+	extent  extent // the one being read; its segment is held
+	held    bool
+	reader  frameReader
+	matched int64       // position behind the last frame that held something of the partition
+	pending []batchSpan // of the frame before position, not yet given out
+
+	batch  []byte // records left of the current batch
+	offset int64  // of the first of them
+	end    int64  // offset behind the last record to be given out of it
+}
+
+// batchSpan is what one batch, as it lies in a frame, gives to a cursor.
+type batchSpan struct {
+	format.Entry
+	data []byte
+}
+
+func (c *cursor) close() {
+	if c.held {
+		c.reader.release()
+		c.p.shard.unpin(c.extent.seg)
+		c.held = false
+	}
+}
+
+// record returns the next record. io.EOF: there is none yet. *LostError: those up to its
+// To are lost; the next call goes on behind them.
+func (c *cursor) record() (Record, error) {
+	for c.offset >= c.end {
+		if err := c.advance(); err != nil {
+			return Record{}, err
+		}
+	}
+	r, rest, err := format.ReadRecord(c.batch)
+	if err != nil {
+		return Record{}, c.damaged(fmt.Errorf("record at offset %d: %w", c.offset, err))
+	}
+	r.Offset = c.offset
+	c.batch = rest
+	c.offset++
+	c.next = c.offset
+	return r, nil
+}
+
+// advance finds the batch that holds the next offset, and skips what precedes that in it.
+func (c *cursor) advance() error {
+	b, err := c.nextBatch()
+	if err != nil {
+		return err
+	}
+	raw, err := c.p.shard.cfg.decode(b.Entry, b.data)
+	if err != nil {
+		return c.damaged(err)
+	}
+	c.batch, c.offset, c.end = raw, b.Base, min(b.End(), c.extent.end)
+	for c.offset < c.next {
+		var rest []byte
+		if _, rest, err = format.ReadRecord(c.batch); err != nil {
+			return c.damaged(fmt.Errorf("record at offset %d: %w", c.offset, err))
+		}
+		c.batch = rest
+		c.offset++
+	}
+	return nil
+}
+
+// nextBatch returns the live batch that holds the next offset.
+func (c *cursor) nextBatch() (batchSpan, error) {
+	for {
+		if !c.held || c.next >= c.extent.end {
+			if err := c.enterExtent(); err != nil {
+				return batchSpan{}, err
+			}
+		}
+		if len(c.pending) == 0 {
+			if err := c.scan(); err != nil {
+				return batchSpan{}, err
+			}
+			continue
+		}
+		b := c.pending[0]
+		c.pending = c.pending[1:]
+		if b.Base <= c.next && c.next < b.End() {
+			return b, nil
+		}
+	}
+}
+
+// enterExtent finds where the next offset is and gets ready to read there. It returns
+// io.EOF at the end of what is visible.
+func (c *cursor) enterExtent() error {
+	p := c.p
+	p.mu.RLock()
+	x := &p.extents
+	if c.next < x.first || c.next > x.next {
+		first, next := x.first, x.next
+		p.mu.RUnlock()
+		return fmt.Errorf("%w: %s: offset %d, records are %d to %d", ErrOffsetOutOfRange, p, c.next, first, next-1)
+	}
+	e, ok := x.find(c.next)
+	if ok {
+		e.seg.pins.Add(1)
+	}
+	end := x.next - x.pending
+	p.mu.RUnlock()
+	if !ok {
+		return c.endOfExtents(end)
+	}
+	grown := c.held && c.extent.seg == e.seg && c.extent.first == e.first && c.extent.lsn == e.lsn
+	if grown {
+		c.extent.end = e.end
+		c.reader.limit = e.seg.end.Load()
+		p.shard.unpin(e.seg)
+		return nil
+	}
+	if gone := e.first - e.gap; c.next < gone || e.lost && c.next < e.first {
+		p.shard.unpin(e.seg)
+		if e.lost {
+			gone = e.first
+		}
+		return c.lose(gone)
+	}
+	c.next = max(c.next, e.first)
+	return c.enter(e)
+}
+
+// endOfExtents is called when no extent holds the next offset or a higher one.
+func (c *cursor) endOfExtents(end int64) error {
+	p := c.p
+	p.mu.RLock()
+	lost, next := p.extents.pendingLost, p.extents.next
+	p.mu.RUnlock()
+	if lost {
+		end = next
+	}
+	if c.next < end {
+		return c.lose(end)
+	}
+	c.next = max(c.next, next)
+	return io.EOF
+}
+
+// lose reports that the records up to an offset are lost, and goes on behind them.
+func (c *cursor) lose(to int64) error {
+	from := c.next
+	c.next = to
+	return &LostError{PartitionSpan{c.p.topic, c.p.num, from, to}}
+}
+
+// enter gets ready to read an extent whose segment the caller has pinned.
+func (c *cursor) enter(e extent) error {
+	c.close()
+	c.extent, c.held, c.pending = e, true, nil
+	at, err := e.seg.seek(&c.p.shard.footers, c.p.id, c.next)
+	if err != nil {
+		return c.damaged(err)
+	}
+	c.reader = frameReader{
+		window: window{file: e.seg.file, limit: e.seg.end.Load(), chunk: readerChunk, fresh: true},
+		epoch:  e.seg.Epoch, alignment: e.seg.Alignment, position: at, loose: true,
+	}
+	c.matched = at
+	return nil
+}
+
+// readerChunk is how much a reader reads at once, bytes.
+const readerChunk = 256 << 10
+
+// scan walks frames up to one that holds batches of the extent from the next offset on.
+// It returns without any if the extent is to be looked up again.
+func (c *cursor) scan() error {
+	for c.held {
+		f, err := c.frame()
+		if errors.Is(err, io.EOF) {
+			return c.missing(nil)
+		}
+		if err != nil {
+			return c.missing(err)
+		}
+		expect := c.next
+		err = f.each(func(e format.Entry, lsn uint64, data []byte) error {
+			if e.Partition != c.p.id || e.Kind != format.KindData {
+				return nil
+			}
+			c.matched = c.reader.position
+			if lsn < c.extent.lsn || e.Base > expect || e.End() <= expect {
+				return nil
+			}
+			expect = e.End()
+			c.pending = append(c.pending, batchSpan{e, data})
+			return format.CheckData(e, data)
+		})
+		if err != nil {
+			c.pending = nil
+			return c.damaged(err)
+		}
+		if len(c.pending) > 0 {
+			return nil
+		}
+		if err := c.skip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip jumps ahead by the index once it has read in vain for a while.
+func (c *cursor) skip() error {
+	if c.reader.position-c.matched < indexDistance {
+		return nil
+	}
+	at, err := c.extent.seg.seek(&c.p.shard.footers, c.p.id, c.next)
+	if err != nil {
+		return c.damaged(err)
+	}
+	c.reader.position = max(c.reader.position, at)
+	c.matched = c.reader.position
+	return nil
+}
+
+// frame returns the next frame, from memory if it is still there.
+func (c *cursor) frame() (*frame, error) {
+	s, r := c.p.shard, &c.reader
+	if r.position >= r.limit {
+		return nil, io.EOF
+	}
+	if inWindow := r.position >= r.at && r.position < r.at+int64(len(r.buf)); !inWindow {
+		if b := s.recent(c.extent.seg, r.position); b != nil {
+			r.buf, r.at = b, r.position
+			s.count.memoryReads.Add(1)
+		} else {
+			s.count.diskReads.Add(1)
+		}
+	}
+	return r.next()
+}
+
+// recent returns a copy of the frame at a position of a segment, if it is in memory.
+func (s *shard) recent(seg *segment, position int64) []byte {
+	if s.cfg.readOnly || !seg.is(stateActive) {
+		return nil
+	}
+	s.mu.Lock()
+	g := s.ring.find(seg, position)
+	if g == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	g.readers++
+	data := g.frame
+	s.mu.Unlock()
+	b := append([]byte(nil), data...)
+	s.mu.Lock()
+	g.readers--
+	if g.readers == 0 {
+		s.unblock()
+	}
+	s.mu.Unlock()
+	return b
+}
+
+// missing deals with an extent that does not hold what it should: it was truncated or
+// dropped meanwhile, or it is damaged.
+func (c *cursor) missing(cause error) error {
+	p := c.p
+	p.mu.RLock()
+	first := p.extents.first
+	e, ok := p.extents.find(c.next)
+	same := ok && e.seg == c.extent.seg && e.lsn == c.extent.lsn && e.first <= c.next
+	p.mu.RUnlock()
+	if c.next < first || !same {
+		c.close() // look again: the extents have changed
+		return nil
+	}
+	if cause == nil && c.reader.limit < c.extent.seg.end.Load() {
+		c.reader.limit = c.extent.seg.end.Load()
+		return nil
+	}
+	if cause == nil {
+		cause = fmt.Errorf("%w: the batch with offset %d is not there", format.ErrCorrupt, c.next)
+	}
+	return c.damaged(cause)
+}
+
+// damaged wraps the error of reading what should be good.
+func (c *cursor) damaged(cause error) error {
+	s := c.p.shard
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing || errors.Is(cause, backend.ErrClosed) || errors.Is(cause, fs.ErrClosed) {
+		return ErrClosed
+	}
+	at := c.extent.seg.at(c.reader.position)
+	var bad *badFrame
+	if errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad) {
+		return fmt.Errorf("%w: %s: %s: %w", ErrDamaged, c.p, at, cause)
+	}
+	return fmt.Errorf("read %s: %s: %w", c.p, at, cause)
+}

@@ -1,0 +1,103 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// The errors to test for with errors.Is. What is returned wraps one of them with the
+// segment, byte offset and LSN it is about.
+var (
+	// ErrClosed: the Manager was closed.
+	ErrClosed = errors.New("log is closed")
+	// ErrReadOnly: the Manager was opened read-only.
+	ErrReadOnly = errors.New("log is open read-only")
+	// ErrLocked: another writer has the directory open.
+	ErrLocked = backend.ErrLocked
+	// ErrNotLog: the directory holds no log.
+	ErrNotLog = errors.New("no log in this directory")
+	// ErrNoPartition: no record was ever appended to that topic and partition.
+	ErrNoPartition = errors.New("no such partition")
+	// ErrInvalid: an argument, option or environment variable is out of its range.
+	// Nothing was changed.
+	ErrInvalid = errors.New("invalid")
+	// ErrRecordTooLarge: a record, or the records of one append together, exceed the
+	// limit. Nothing was written.
+	ErrRecordTooLarge = errors.New("record too large")
+	// ErrOffsetOutOfRange: the offset was truncated or is beyond the next one.
+	ErrOffsetOutOfRange = errors.New("offset out of range")
+	// ErrBackpressure: the write buffer is full and the log does not wait (WithNoWait).
+	ErrBackpressure = errors.New("write buffer is full")
+	// ErrNoSpace: the disk or a quota is full, or a file size limit is reached. The
+	// records were not written; appends work again once there is space.
+	ErrNoSpace = errors.New("no space left for the log")
+	// ErrFailed: writing or syncing failed in a way that cannot be made good. It is
+	// sticky: what was durable stays readable, nothing can be appended until the log
+	// is opened again.
+	ErrFailed = errors.New("log has failed")
+	// ErrDamaged: durable data is missing or not what was written.
+	ErrDamaged = errors.New("log is damaged")
+)
+
+// PartitionSpan is a range of offsets of one partition, To exclusive. To is 0 where it
+// is not known.
+type PartitionSpan struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	To        int64  `json:"to"`
+}
+
+func (s PartitionSpan) String() string {
+	return fmt.Sprintf("%s/%d offsets %d to %d", s.Topic, s.Partition, s.From, s.To-1)
+}
+
+// Damage is one place where the log is not what was written.
+type Damage struct {
+	// Segment is the segment's file name, relative to the data directory.
+	Segment string `json:"segment"`
+	// Offset and Length bound the damaged bytes; Length is 0 where the file ends early.
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+	// Reason says what is wrong.
+	Reason string `json:"reason"`
+	// Partitions are the offsets that are lost by it, as far as is known.
+	Partitions []PartitionSpan `json:"partitions"`
+}
+
+func (d Damage) String() string {
+	s := fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.Reason)
+	for _, p := range d.Partitions {
+		s += "; lost: " + p.String()
+	}
+	return s
+}
+
+// DamageError is returned by Open when durable data is damaged. It wraps ErrDamaged.
+type DamageError struct{ Damage []Damage }
+
+func (e *DamageError) Error() string {
+	s := ErrDamaged.Error()
+	if len(e.Damage) > 0 {
+		s += ": " + e.Damage[0].String()
+	}
+	if n := len(e.Damage); n > 1 {
+		s += fmt.Sprintf(" (and %d more places)", n-1)
+	}
+	return s + "; look at it with verify, make it openable with repair"
+}
+
+func (e *DamageError) Unwrap() error { return ErrDamaged }
+
+// LostError is yielded by a reader in place of records that are lost. It wraps
+// ErrDamaged. Going on with the iteration goes on behind the hole.
+type LostError struct{ PartitionSpan }
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("%v: %s/%d: records at offsets %d to %d are lost",
+		ErrDamaged, e.Topic, e.Partition, e.From, e.To-1)
+}
+
+func (e *LostError) Unwrap() error { return ErrDamaged }

@@ -1,0 +1,198 @@
+package wal
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// extent says that a segment holds a range of a partition's offsets.
+type extent struct {
+	first, end int64 // end exclusive
+	// gap is how many offsets directly below first have no record, declared so.
+	gap int64
+	// lost says that the gap's records were lost and given up by a repair.
+	lost bool
+	// lsn is that of the first batch: batches of the segment before it that hold these
+	// offsets were truncated.
+	lsn uint64
+	seg *segment
+}
+
+// extents is where a partition's live records are, in the order of offsets. The zero
+// value is an empty partition.
+//
+// Applying the entries of a log in LSN order gives the same extents whether it is done
+// one by one while they are written, by recovery from frames, or from footers.
+type extents struct {
+	list []extent
+	// first is the lowest offset not truncated, next the one the next record gets.
+	first, next int64
+	// pending is a gap below next whose record has not come yet; lost as in extent.
+	pending     int64
+	pendingLost bool
+	// cut: a truncation came after the last extent, so the next run begins its own:
+	// what stands between them in the segment is dead.
+	cut bool
+}
+
+// apply takes in a run of a segment. It returns an error if the run does not follow
+// from what came before: then records are lost, and it goes on behind them.
+func (x *extents) apply(seg *segment, r format.Run) error {
+	switch r.Kind {
+	case format.KindData:
+		if r.Flags&format.FlagMoved != 0 {
+			x.move(seg, r)
+			return nil
+		}
+		return x.append(seg, r)
+	case format.KindTruncateBefore:
+		x.truncateBefore(r.Base)
+	case format.KindTruncateAfter:
+		x.truncateAfter(r.Base)
+	case format.KindLost:
+		return x.lose(r)
+	}
+	return nil
+}
+
+func (x *extents) append(seg *segment, r format.Run) (err error) {
+	e := extent{first: r.Base, end: r.End, gap: r.Gap + x.pending, lost: x.pendingLost, lsn: r.LSN, seg: seg}
+	if r.Base-r.Gap != x.next {
+		if r.Base < x.next {
+			return fmt.Errorf("offsets %d to %d come a second time", r.Base, min(r.End, x.next)-1)
+		}
+		err = fmt.Errorf("offsets %d to %d are missing", x.next, r.Base-r.Gap-1)
+	}
+	joins := e.gap == 0 && !x.cut && err == nil
+	x.pending, x.pendingLost, x.cut = 0, false, false
+	x.next = r.End
+	if n := len(x.list); n > 0 && joins {
+		if last := &x.list[n-1]; last.seg == seg && last.end == r.Base && last.lsn < r.LSN {
+			last.end = r.End
+			return nil
+		}
+	}
+	x.list = append(x.list, e)
+	seg.live.Add(1)
+	return err
+}
+
+func (x *extents) lose(r format.Run) error {
+	if r.Base-r.Gap != x.next {
+		return fmt.Errorf("offsets %d to %d were given up where %d is next", r.Base-r.Gap, r.Base-1, x.next)
+	}
+	x.pending += r.Gap
+	x.pendingLost = true
+	x.next = r.Base
+	return nil
+}
+
+func (x *extents) truncateBefore(first int64) {
+	x.first = max(x.first, first)
+	n := 0
+	for n < len(x.list) && x.list[n].end <= x.first {
+		x.list[n].seg.live.Add(-1)
+		n++
+	}
+	x.list = x.list[n:]
+	if len(x.list) == 0 {
+		x.first, x.pending, x.pendingLost = x.next, 0, false
+		return
+	}
+	e := &x.list[0]
+	e.first = max(e.first, x.first)
+	e.gap = min(e.gap, e.first-x.first)
+}
+
+// truncateAfter drops the offsets from next on.
+func (x *extents) truncateAfter(next int64) {
+	for n := len(x.list); n > 0 && x.list[n-1].end > next; n = len(x.list) {
+		if e := &x.list[n-1]; e.first < next {
+			e.end = next
+			break
+		}
+		x.list[n-1].seg.live.Add(-1)
+		x.list = x.list[:n-1]
+	}
+	x.cut = true
+	x.pending, x.pendingLost = 0, false
+	if n := len(x.list); x.next > next && next > x.first && (n == 0 || x.list[n-1].end < next) {
+		// The cut is inside a gap: what is left of it stays declared.
+		end := x.first
+		if n > 0 {
+			end = x.list[n-1].end
+		}
+		x.pending = next - end
+	}
+	x.next = next
+	x.first = min(x.first, next)
+}
+
+// move replaces what lies in a range by a copy in seg. At the copy's LSN the range held
+// just what the copy holds; see mover.
+func (x *extents) move(seg *segment, r format.Run) {
+	first, end := max(r.Base, x.first), min(r.End, x.next)
+	if first >= end {
+		return
+	}
+	moved := extent{first: first, end: end, gap: min(r.Gap, first-x.first), lsn: r.LSN, seg: seg}
+	var list []extent
+	for _, e := range x.list {
+		if e.end <= first || e.first >= end {
+			list = append(list, e)
+			continue
+		}
+		e.seg.live.Add(-1)
+		if e.first < first {
+			left := e
+			left.end = first
+			list = append(list, left)
+			left.seg.live.Add(1)
+		} else {
+			moved.gap, moved.lost = e.gap, e.lost
+		}
+		if e.end > end {
+			right := e
+			right.first, right.gap, right.lost = end, 0, false
+			list = append(list, right)
+			right.seg.live.Add(1)
+		}
+	}
+	list = append(list, moved)
+	seg.live.Add(1)
+	sort.Slice(list, func(i, j int) bool { return list[i].first < list[j].first })
+	x.list = list
+}
+
+// find returns the extent that holds offset or, if none does, the first one behind it.
+func (x *extents) find(offset int64) (e extent, ok bool) {
+	i := sort.Search(len(x.list), func(i int) bool { return x.list[i].end > offset })
+	if i == len(x.list) {
+		return extent{}, false
+	}
+	return x.list[i], true
+}
+
+// holes calls f for each range of offsets that should have records and does not.
+func (x *extents) holes(f func(from, to int64)) {
+	at := x.first
+	for _, e := range x.list {
+		if from, to := at, e.first-e.gap; from < to {
+			f(from, to)
+		}
+		at = e.end
+	}
+	if to := x.next - x.pending; at < to {
+		f(at, to)
+	}
+}
+
+// count returns the number of live records.
+func (x *extents) count() (n int64) {
+	for _, e := range x.list {
+		n += e.end - e.first
+	}
+	return n
+}

@@ -1,0 +1,217 @@
+package format
+
+import (
+	"fmt"
+	"math"
+)
+
+// EntrySize is the size of a directory entry.
+const EntrySize = 48
+
+// Kind is what a directory entry is about.
+type Kind uint8
+
+// The kinds of entries. All but KindDeclare take one LSN each, in directory order.
+const (
+	// KindData is a batch of records.
+	KindData Kind = 1 + iota
+	// KindDeclare names a partition and states its offsets; it comes before the
+	// partition's first other entry in each segment, so that a segment stands alone.
+	// Base is the declaration's Next.
+	KindDeclare
+	// KindTruncateBefore drops the partition's records below Base.
+	KindTruncateBefore
+	// KindTruncateAfter drops the partition's records from Base on.
+	KindTruncateAfter
+	// KindLost says that Gap offsets were lost and given up by a repair; Base is next.
+	KindLost
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindData:
+		return "data"
+	case KindDeclare:
+		return "declare"
+	case KindTruncateBefore:
+		return "truncate-before"
+	case KindTruncateAfter:
+		return "truncate-after"
+	case KindLost:
+		return "lost"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+func (k Kind) known() bool { return k >= KindData && k <= KindLost }
+
+// HasLSN reports whether entries of this kind take an LSN.
+func (k Kind) HasLSN() bool { return k != KindDeclare }
+
+// FlagMoved marks a data batch that holds older records of a lagging partition again,
+// so that the segment they stood in can go. Its offsets lie below the next one.
+const FlagMoved uint16 = 1
+
+// CodecNone is the codec id of records stored as they are.
+const CodecNone uint8 = 0
+
+// Entry is one entry of a frame's directory.
+type Entry struct {
+	// Partition is the partition's id in this log, never 0.
+	Partition uint32
+	Kind      Kind
+	// Codec is how the data is stored; CodecNone for control entries.
+	Codec uint8
+	Flags uint16
+	// Base is the offset of a batch's first record; for control entries see Kind.
+	Base int64
+	// Gap is how many offsets directly below Base have no record, declared so. 0 in
+	// declarations and truncations.
+	Gap int64
+	// Count is the number of records; 0 in control entries.
+	Count int
+	// Length is the size of the data as stored, bytes; 0 but for batches and
+	// declarations.
+	Length int64
+	// RawLength is the size of the data decoded, bytes, at most MaxFrame.
+	RawLength int64
+	// CRC is that of the data as stored, 0 where there is none.
+	CRC uint32
+	// MaxTimestamp is the latest of the records', nanoseconds since 1970 UTC; 0 in
+	// control entries.
+	MaxTimestamp int64
+}
+
+// End is the offset behind the entry's last record.
+func (e Entry) End() int64 { return e.Base + int64(e.Count) }
+
+// The layout of an entry:
+//
+//	 0  partition id     4
+//	 4  kind             1
+//	 5  codec            1
+//	 6  flags            2
+//	 8  base offset      8
+//	16  gap              8
+//	24  count            4
+//	28  length           4
+//	32  raw length       4
+//	36  CRC of the data  4
+//	40  max timestamp    8
+const (
+	entKind    = 4
+	entCodec   = 5
+	entFlags   = 6
+	entBase    = 8
+	entGap     = 16
+	entCount   = 24
+	entLength  = 28
+	entRaw     = 32
+	entCRC     = 36
+	entMaxTime = 40
+)
+
+// PutEntry writes e to b, which has at least EntrySize bytes.
+func PutEntry(b []byte, e Entry) {
+	b = b[:EntrySize]
+	le.PutUint32(b[0:], e.Partition)
+	b[entKind] = byte(e.Kind)
+	b[entCodec] = e.Codec
+	le.PutUint16(b[entFlags:], e.Flags)
+	le.PutUint64(b[entBase:], uint64(e.Base))
+	le.PutUint64(b[entGap:], uint64(e.Gap))
+	le.PutUint32(b[entCount:], uint32(e.Count))
+	le.PutUint32(b[entLength:], uint32(e.Length))
+	le.PutUint32(b[entRaw:], uint32(e.RawLength))
+	le.PutUint32(b[entCRC:], e.CRC)
+	le.PutUint64(b[entMaxTime:], uint64(e.MaxTimestamp))
+}
+
+func readEntry(b []byte) Entry {
+	return Entry{
+		Partition:    le.Uint32(b[0:]),
+		Kind:         Kind(b[entKind]),
+		Codec:        b[entCodec],
+		Flags:        le.Uint16(b[entFlags:]),
+		Base:         int64(le.Uint64(b[entBase:])),
+		Gap:          int64(le.Uint64(b[entGap:])),
+		Count:        int(le.Uint32(b[entCount:])),
+		Length:       int64(le.Uint32(b[entLength:])),
+		RawLength:    int64(le.Uint32(b[entRaw:])),
+		CRC:          le.Uint32(b[entCRC:]),
+		MaxTimestamp: int64(le.Uint64(b[entMaxTime:])),
+	}
+}
+
+func (e Entry) check() error {
+	switch {
+	case !e.Kind.known() || e.Flags&^FlagMoved != 0:
+		return fmt.Errorf("%w: entry of %v with flags %#x", ErrVersion, e.Kind, e.Flags)
+	case e.Partition == 0:
+		return fmt.Errorf("%w: entry without a partition", ErrCorrupt)
+	case e.Base < 0 || e.Gap < 0 || e.Gap > e.Base || e.Base > math.MaxInt64-int64(e.Count):
+		return fmt.Errorf("%w: entry with base offset %d, gap %d, count %d", ErrCorrupt, e.Base, e.Gap, e.Count)
+	case e.RawLength > MaxFrame || e.Codec == CodecNone && e.Length != e.RawLength:
+		return fmt.Errorf("%w: %v entry of %d bytes is stored in %d", ErrCorrupt, e.Kind, e.RawLength, e.Length)
+	case e.Kind != KindData:
+		return e.checkControl()
+	case e.Count < 1 || e.RawLength < int64(e.Count)*recordFixed:
+		return fmt.Errorf("%w: batch of %d records in %d bytes", ErrCorrupt, e.Count, e.RawLength)
+	}
+	return nil
+}
+
+// checkControl checks that just the fields are in use that the kind gives a meaning:
+// the others are free for later versions as long as nothing has been written there.
+func (e Entry) checkControl() error {
+	used := Entry{Partition: e.Partition, Kind: e.Kind, Base: e.Base}
+	switch e.Kind {
+	case KindDeclare:
+		used.Length, used.RawLength, used.CRC = e.Length, e.Length, e.CRC
+		if e.Length <= declareFixed || e.Length > declareFixed+MaxTopic {
+			return fmt.Errorf("%w: declaration of %d bytes", ErrCorrupt, e.Length)
+		}
+	case KindLost:
+		used.Gap = e.Gap
+		if e.Gap == 0 {
+			return fmt.Errorf("%w: lost entry of no offsets at %d", ErrCorrupt, e.Base)
+		}
+	}
+	if e != used {
+		return fmt.Errorf("%w: %v entry with fields it does not use: %+v", ErrVersion, e.Kind, e)
+	}
+	return nil
+}
+
+// ReadDirectory reads the directory of the frame that h opens from b, which holds just
+// the directory, and appends its entries to dst. Every entry is checked, also that their
+// data fills the frame. Its error wraps ErrCorrupt or ErrVersion.
+func ReadDirectory(dst []Entry, h FrameHeader, b []byte) ([]Entry, error) {
+	if int64(len(b)) != int64(h.Entries)*EntrySize {
+		return dst, fmt.Errorf("%w: directory of %d bytes for %d entries", ErrCorrupt, len(b), h.Entries)
+	}
+	if got := CRC(b); got != h.DirectoryCRC {
+		return dst, fmt.Errorf("%w: frame directory: CRC is %08x, should be %08x", ErrCorrupt, got, h.DirectoryCRC)
+	}
+	data := int64(0)
+	for ; len(b) > 0; b = b[EntrySize:] {
+		e := readEntry(b)
+		if err := e.check(); err != nil {
+			return dst, err
+		}
+		data += e.Length
+		dst = append(dst, e)
+	}
+	if want := h.DirectoryAt() - FrameHeaderSize; data != want {
+		return dst, fmt.Errorf("%w: frame directory: data of %d bytes in a space of %d", ErrCorrupt, data, want)
+	}
+	return dst, nil
+}
+
+// CheckData compares the data of an entry, as stored, with its CRC.
+func CheckData(e Entry, data []byte) error {
+	if got := CRC(data); got != e.CRC {
+		return fmt.Errorf("%w: batch at offset %d: CRC is %08x, should be %08x", ErrCorrupt, e.Base, got, e.CRC)
+	}
+	return nil
+}

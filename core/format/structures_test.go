@@ -1,0 +1,97 @@
+package format
+
+import "testing"
+
+// The little-endian forms of the fields' values, written without the package's help.
+
+func unsigned(v uint64, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	return b
+}
+
+func u8(v uint64) []byte  { return unsigned(v, 1) }
+func u16(v uint64) []byte { return unsigned(v, 2) }
+func u32(v uint64) []byte { return unsigned(v, 4) }
+func u64(v uint64) []byte { return unsigned(v, 8) }
+
+func join(parts ...[]byte) (b []byte) {
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+var goldenLogID = []byte("\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\xa9\xaa\xab\xac\xad\xae\xaf")
+
+// goldenStructures cuts one structure of each kind out of the golden files.
+func goldenStructures(t *testing.T) map[string]structure {
+	seg1, seg2, frame := golden(t, goldenSeg1), golden(t, goldenSeg2), golden(t, goldenCodec)
+	marker, repaired := golden(t, goldenClose), golden(t, goldenFixed)
+	link1 := join(u64(1), u64(5632), u64(4), u32(0x6b25eaaf))
+	const (
+		declared = 4096 + 64 + 28 + 39 // in segment 2: frame header, a declaration, a batch
+		body     = 12 + 23             // in the repaired footer: its only partition up to the runs
+		bodyEnd  = body + 2*40 + 24
+	)
+	const rec = 4608 + 64 + 37 + 24 + 24 + 16 // the third record of the second batch of frame 2
+	return map[string]structure{
+		"Segment header": {seg2[:4096], []field{
+			{"magic", []byte("CHRNKSEG")}, {"version", u16(1)}, {"checksum kind", u8(1)}, {"alignment", u8(9)},
+			{"flags", u32(0)}, {"log id", goldenLogID}, {"segment number", u64(2)}, {"epoch", u64(0x2122232425262728)},
+			{"first LSN", u64(5)}, {"created", u64(1_700_000_001_000_000_000)}, {"predecessor", link1},
+			{"reserved", make([]byte, 4000)}, {"CRC", u32(uint64(CRC(seg2[:4092])))},
+		}},
+		"Link": {seg2[64:92], []field{
+			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x6b25eaaf)},
+		}},
+		"Frame header": {frame[:64], []field{
+			{"magic", []byte("CFRM")}, {"flags", u32(0)}, {"length", u32(132)}, {"entries", u32(1)},
+			{"epoch", u64(0x3132333435363738)}, {"LSN", u64(43)}, {"durable LSN", u64(41)}, {"position", u64(8192)},
+			{"chain", u32(0x3a3b3c3d)}, {"directory CRC", u32(0x59331b23)}, {"reserved", u32(0)}, {"CRC", u32(0x8fd7113b)},
+		}},
+		"Directory entry": {frame[84:132], []field{
+			{"partition id", u32(9)}, {"kind", u8(1)}, {"codec", u8(3)}, {"flags", u16(1)}, {"base offset", u64(37)},
+			{"gap", u64(11)}, {"count", u32(2)}, {"length", u32(20)}, {"raw length", u32(61)},
+			{"data CRC", u32(0xd70c477a)}, {"max timestamp", u64(1_700_000_000_000_000_008)},
+		}},
+		"Declaration": {seg2[declared : declared+30], []field{
+			{"first offset", u64(1)}, {"next offset", u64(3)}, {"partition", u32(3)}, {"topic size", u16(8)},
+			{"topic", []byte("audit-é")},
+		}},
+		"Record": {seg1[rec : rec+62], []field{
+			{"size", u32(58)}, {"timestamp", u64(1_700_000_000_000_000_002)}, {"key size", u32(3 + 1)},
+			{"value size", u32(7 + 1)}, {"headers", u32(2)}, {"key", []byte("key")}, {"value", []byte("value-5")},
+			{"header list", []byte("\x05\x00\x00\x00\x03\x00\x00\x00trace\x00\xff\x05\x00\x00\x00\x00\x00\x00\x00trace")},
+		}},
+		"Header": {seg1[rec+34 : rec+49], []field{
+			{"key size", u32(5)}, {"value size", u32(2 + 1)}, {"key", []byte("trace")}, {"value", []byte("\x00\xff")},
+		}},
+		"Trailer": {repaired[512-128:], []field{
+			{"magic", []byte("CHRNKEND")}, {"version", u16(1)}, {"flags", u16(1)}, {"partitions", u32(1)},
+			{"segment number", u64(7)}, {"epoch", u64(0x7172737475767778)}, {"body position", u64(40960)},
+			{"body length", u64(body + 2*40 + 24)}, {"end", join(u64(7), u64(81920), u64(70), u32(0x7a7b7c7d))},
+			{"body CRC", u32(uint64(CRC(repaired[:bodyEnd])))}, {"frames", u64(11)}, {"records", u64(13)},
+			{"max timestamp", u64(1_700_000_000_000_000_017)}, {"XXH64", u64(0x6162636465666768)},
+			{"reserved", make([]byte, 12)}, {"CRC", u32(uint64(CRC(repaired[512-128 : 508])))},
+		}},
+		"Footer partition": {repaired[:bodyEnd], []field{
+			{"partition id", u32(3)}, {"runs", u32(2)}, {"index entries", u32(1)},
+			{"declaration", repaired[12:body]}, {"run list", repaired[body : body+80]}, {"index", repaired[body+80 : body+104]},
+		}},
+		"Run": {repaired[body : body+40], []field{
+			{"kind", u8(1)}, {"zero 1", u8(0)}, {"flags", u16(1)}, {"zero 2", u32(0)}, {"base offset", u64(25)},
+			{"end offset", u64(27)}, {"gap", u64(2)}, {"LSN", u64(61)},
+		}},
+		"Index entry": {repaired[body+80 : body+104], []field{
+			{"offset", u64(25)}, {"position", u64(8192)}, {"max timestamp", u64(1_700_000_000_000_000_017)},
+		}},
+		"Close marker": {marker, []field{
+			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},
+			{"end", join(u64(2), u64(5632), u64(9), u32(0xccdf7eb9))}, {"reserved", make([]byte, 448)},
+			{"CRC", u32(uint64(CRC(marker[:508])))},
+		}},
+	}
+}

@@ -1,0 +1,154 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// frame is a frame that was read and found good.
+type frame struct {
+	format.FrameHeader
+	entries []format.Entry
+	bytes   []byte // header to directory
+}
+
+// lsns is how many LSNs the frame takes.
+func (f *frame) lsns() (n uint64) {
+	for i := range f.entries {
+		if f.entries[i].Kind.HasLSN() {
+			n++
+		}
+	}
+	return n
+}
+
+// each calls do for every entry with its LSN (for a declaration, that of the next entry)
+// and data.
+func (f *frame) each(do func(e format.Entry, lsn uint64, data []byte) error) error {
+	lsn, at := f.LSN, int64(format.FrameHeaderSize)
+	for _, e := range f.entries {
+		if err := do(e, lsn, f.bytes[at:at+e.Length]); err != nil {
+			return err
+		}
+		at += e.Length
+		if e.Kind.HasLSN() {
+			lsn++
+		}
+	}
+	return nil
+}
+
+// badFrame says that no good frame stands at a position.
+type badFrame struct {
+	position int64
+	reason   string
+	// ours: there is a frame header of this segment, or there was one.
+	ours bool
+	// misplaced: it is whole and sound, but does not belong there.
+	misplaced bool
+	// length is what the header says, 0 if there is none to trust.
+	length int64
+}
+
+func (b *badFrame) Error() string { return fmt.Sprintf("byte %d: %s", b.position, b.reason) }
+
+// frameReader walks the frames of one segment.
+type frameReader struct {
+	window
+	epoch     uint64
+	alignment int64
+
+	position int64  // of the next frame
+	lsn      uint64 // that it must have
+	chain    uint32 // that it must have
+	// loose takes any LSN and chain: for readers, who begin anywhere, and to go on
+	// behind damage.
+	loose bool
+	// check verifies all data, not only header and directory.
+	check bool
+
+	frame frame
+}
+
+// next reads the frame at the reader's position and moves on behind it. The frame is valid
+// until the next call. It returns io.EOF at the limit, *badFrame where there is no good
+// frame, or the error of reading.
+func (r *frameReader) next() (*frame, error) {
+	if r.position+format.FrameHeaderSize > r.limit {
+		return nil, io.EOF
+	}
+	b, err := r.bytes(r.position, format.FrameHeaderSize)
+	if err != nil {
+		return nil, err
+	}
+	h, err := format.ReadFrameHeader(b)
+	if err != nil {
+		return nil, &badFrame{position: r.position, reason: err.Error()}
+	}
+	if err := r.checkPlace(h); err != nil {
+		return nil, err
+	}
+	b, err = r.bytes(r.position, int(h.Length))
+	if err != nil {
+		return nil, err
+	}
+	entries, err := format.ReadDirectory(r.frame.entries[:0], h, b[h.DirectoryAt():])
+	r.frame = frame{FrameHeader: h, entries: entries, bytes: b}
+	if err == nil && r.check {
+		err = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { return format.CheckData(e, data) })
+	}
+	if err != nil {
+		if errors.Is(err, format.ErrVersion) {
+			return nil, err
+		}
+		return nil, &badFrame{position: r.position, reason: err.Error(), ours: true, length: h.Length}
+	}
+	r.position += format.AlignUp(h.Length, r.alignment)
+	r.lsn, r.chain, r.loose = h.LSN+r.frame.lsns(), h.CRC, r.loose && !r.check
+	return &r.frame, nil
+}
+
+// checkPlace tells whether a sound header belongs where it stands.
+func (r *frameReader) checkPlace(h format.FrameHeader) error {
+	bad := &badFrame{position: r.position, length: h.Length}
+	if h.Epoch != r.epoch {
+		bad.reason = "the frame is of an earlier use of the file"
+		return bad
+	}
+	bad.ours, bad.misplaced = true, true
+	switch {
+	case h.Position != r.position:
+		bad.reason = fmt.Sprintf("the frame belongs at byte %d", h.Position)
+	case !r.loose && h.LSN != r.lsn:
+		bad.reason = fmt.Sprintf("the frame has LSN %d, should have %d", h.LSN, r.lsn)
+	case !r.loose && h.Chain != r.chain:
+		bad.reason = fmt.Sprintf("the frame follows one with CRC %08x, not %08x", h.Chain, r.chain)
+	case r.position+h.Length > r.limit:
+		bad.misplaced = false
+		bad.reason = fmt.Sprintf("the frame of %d bytes goes beyond the end of the segment at %d", h.Length, r.limit)
+	default:
+		return nil
+	}
+	return bad
+}
+
+// search looks from a position on for the next place where a frame header of this
+// segment stands. It returns nil where there is none.
+func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
+	for at := format.AlignUp(from, r.alignment); at+format.FrameHeaderSize <= r.limit; at += r.alignment {
+		b, err := r.bytes(at, format.FrameHeaderSize)
+		if err != nil {
+			return nil, err
+		}
+		if !format.IsFrame(b) {
+			continue
+		}
+		if h, err := format.ReadFrameHeader(b); err == nil && h.Epoch == r.epoch && h.Position == at {
+			return &h, nil
+		}
+	}
+	return nil, nil
+}

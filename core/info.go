@@ -1,0 +1,133 @@
+package wal
+
+import (
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// PartitionInfo describes a partition.
+type PartitionInfo struct {
+	Topic         string `json:"topic"`
+	Partition     int32  `json:"partition"`
+	FirstOffset   int64  `json:"first_offset"`
+	NextOffset    int64  `json:"next_offset"`
+	DurableOffset int64  `json:"durable_offset"`
+	// Records is the number of records that are there to be read.
+	Records int64 `json:"records"`
+	// Bytes estimates what they take in the log.
+	Bytes int64 `json:"bytes"`
+}
+
+// Partitions describes the partitions that exist, in the order of topic and number.
+func (m *Manager) Partitions() []PartitionInfo {
+	m.mu.RLock()
+	var list []PartitionInfo
+	for _, p := range m.partitions {
+		if p.exists.Load() {
+			list = append(list, p.info())
+		}
+	}
+	m.mu.RUnlock()
+	sort.Slice(list, func(i, j int) bool {
+		if c := strings.Compare(list[i].Topic, list[j].Topic); c != 0 {
+			return c < 0
+		}
+		return list[i].Partition < list[j].Partition
+	})
+	return list
+}
+
+func (p *Partition) info() PartitionInfo {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	info := PartitionInfo{
+		Topic: p.topic, Partition: p.num, FirstOffset: p.extents.first, NextOffset: p.extents.next,
+		DurableOffset: min(p.stable.Load(), p.extents.next), Records: p.extents.count(),
+	}
+	for _, e := range p.extents.list {
+		if n := e.seg.records.Load(); n > 0 {
+			info.Bytes += (e.end - e.first) * e.seg.end.Load() / n
+		}
+	}
+	return info
+}
+
+// SegmentInfo describes a segment.
+type SegmentInfo struct {
+	// Name is the file's name, relative to the data directory.
+	Name   string `json:"segment"`
+	Number uint64 `json:"number"`
+	// State is active, unsealed or sealed.
+	State string `json:"state"`
+	// Size is that of the file, Bytes what of it holds frames.
+	Size     int64     `json:"size"`
+	Bytes    int64     `json:"bytes"`
+	FirstLSN uint64    `json:"first_lsn"`
+	LastLSN  uint64    `json:"last_lsn"`
+	Records  int64     `json:"records"`
+	Created  time.Time `json:"created"`
+	// Partitions are the offsets that it got, truncated ones included.
+	Partitions []PartitionSpan `json:"partitions"`
+}
+
+// Segments describes the segments of all logs, oldest first.
+func (m *Manager) Segments() ([]SegmentInfo, error) {
+	var list []SegmentInfo
+	for _, s := range m.allShards() {
+		for _, g := range s.segments.pinAll() {
+			info, err := s.describe(g)
+			s.unpin(g)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, info)
+		}
+	}
+	return list, nil
+}
+
+func (s *shard) describe(g *segment) (SegmentInfo, error) {
+	info := SegmentInfo{
+		Name: g.path, Number: g.Number, State: segmentState(g.state.Load()).String(), Size: g.size.Load(),
+		Bytes: g.end.Load(), FirstLSN: g.FirstLSN, LastLSN: g.lastLSN.Load(), Records: g.records.Load(),
+		Created: time.Unix(0, g.Created).UTC(),
+	}
+	g.mu.Lock()
+	var parts []format.FooterPartition
+	if g.table != nil {
+		parts = g.table.footer(&g.SegmentHeader, format.Link{}, 0).Partitions
+	}
+	sealed := g.table == nil
+	g.mu.Unlock()
+	if sealed {
+		f, err := s.footers.get(g)
+		if err != nil {
+			return info, err
+		}
+		parts = f.Partitions
+	}
+	for _, p := range parts {
+		info.Partitions = append(info.Partitions, spanOf(p))
+	}
+	return info, nil
+}
+
+// spanOf is the range of offsets that a segment holds of a partition.
+func spanOf(p format.FooterPartition) PartitionSpan {
+	span := PartitionSpan{Topic: p.Topic, Partition: p.Partition, From: p.Next, To: p.Next}
+	first := true
+	for _, r := range p.Runs {
+		if r.Kind != format.KindData {
+			continue
+		}
+		if first {
+			span.From, span.To, first = r.Base, r.End, false
+			continue
+		}
+		span.From, span.To = min(span.From, r.Base), max(span.To, r.End)
+	}
+	return span
+}

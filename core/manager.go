@@ -1,0 +1,317 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// Record is one record of a partition.
+type Record = format.Record
+
+// Header is one name and value that travel with a record.
+type Header = format.Header
+
+// Manager is an open data directory: one log or, with shards or the dedicated layout,
+// several. All methods may be called concurrently.
+type Manager struct {
+	cfg  *config
+	path string
+	root backend.Dir
+
+	mu         sync.RWMutex
+	shards     []*shard // the shared ones first: their place is their number
+	shared     int
+	partitions map[partitionKey]*Partition
+	dedicated  int // the highest number of a dedicated log
+	closed     bool
+}
+
+type partitionKey struct {
+	topic string
+	num   int32
+}
+
+// The folders of logs besides the one in the data directory itself.
+const (
+	shardPrefix     = "shard-"
+	dedicatedPrefix = "dedicated-"
+)
+
+// Open opens the log in a data directory for writing, creating it if there is none, or with
+// WithReadOnly for reading. After a crash it recovers first: what was acknowledged is there,
+// in order, and durable. It returns, wrapped, ErrInvalid for a bad option or environment
+// variable, ErrLocked if another writer has the directory, ErrNotLog if a read-only open
+// finds none, *DamageError if durable data is damaged.
+func Open(dir string, opts ...Option) (*Manager, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.chooseBackend(); err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
+	m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{Create: !cfg.readOnly, ReadOnly: cfg.readOnly})
+	if err != nil {
+		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+	}
+	if err := m.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), m.abort())
+	}
+	cfg.logger.Info("log is open", "dir", dir, "backend", cfg.backend.Name(), "reason", cfg.backendReason,
+		"fsync", cfg.fsync, "readonly", cfg.readOnly)
+	return m, nil
+}
+
+func (m *Manager) open() error {
+	start := time.Now()
+	if !m.cfg.readOnly {
+		if err := m.root.Lock(); err != nil {
+			return err
+		}
+	}
+	if err := m.openShards(); err != nil {
+		return err
+	}
+	found := false
+	for _, s := range m.shards {
+		if err := m.recoverShard(s); err != nil {
+			return err
+		}
+		found = found || len(s.segments.all()) > 0 || s.marker
+	}
+	if !found && m.cfg.readOnly {
+		return ErrNotLog
+	}
+	tornTail := int64(0)
+	for _, s := range m.shards {
+		if !m.cfg.readOnly {
+			if err := s.start(); err != nil {
+				return err
+			}
+		}
+		tornTail += s.count.tornTail.Load()
+	}
+	if tornTail > 0 {
+		m.cfg.logger.Info("cut off what a crash left unfinished", "bytes", tornTail)
+	}
+	m.cfg.hooks.recovered(time.Since(start), tornTail)
+	return nil
+}
+
+// openShards opens the directories of all logs.
+func (m *Manager) openShards() error {
+	names, err := m.root.List()
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	m.shared = m.cfg.shards
+	var dedicated []string
+	for _, name := range names {
+		if n, ok := numberedName(name, shardPrefix); ok {
+			m.shared = max(m.shared, n+1)
+		} else if n, ok := numberedName(name, dedicatedPrefix); ok {
+			m.dedicated = max(m.dedicated, n)
+			dedicated = append(dedicated, name)
+		}
+	}
+	slices.Sort(dedicated)
+	for i := range m.shared {
+		name := ""
+		if i > 0 {
+			name = fmt.Sprintf("%s%04d", shardPrefix, i)
+		}
+		if name != "" && m.cfg.readOnly && !slices.Contains(names, name) {
+			continue
+		}
+		if _, err := m.addShard(name); err != nil {
+			return err
+		}
+	}
+	m.shared = len(m.shards)
+	for _, name := range dedicated {
+		if _, err := m.addShard(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numberedName returns the number of a log's folder.
+func numberedName(name, prefix string) (int, bool) {
+	digits, ok := strings.CutPrefix(name, prefix)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && n > 0
+}
+
+func (m *Manager) addShard(name string) (*shard, error) {
+	s := &shard{cfg: m.cfg, name: name, dir: m.root, mu: newAppendLock(m.cfg.stdLocks), pool: newBufferPool(m.cfg.bufferPool)}
+	s.commit.s = s
+	if name != "" {
+		var err error
+		s.dir, err = m.cfg.backend.OpenDir(m.path+"/"+name, backend.DirOptions{Create: !m.cfg.readOnly, ReadOnly: m.cfg.readOnly})
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+	}
+	m.shards = append(m.shards, s)
+	return s, nil
+}
+
+func (m *Manager) recoverShard(s *shard) error {
+	r := &recovery{s: s, salvage: m.cfg.allowDamage, pool: s.pool}
+	if err := r.run(); err != nil {
+		return err
+	}
+	r.finish()
+	for _, p := range s.partitions {
+		m.partitions[partitionKey{p.topic, p.num}] = p
+	}
+	return nil
+}
+
+// abort closes what an open that failed has opened.
+func (m *Manager) abort() error {
+	var errs []error
+	for _, s := range m.shards {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(append(errs, m.root.Close())...)
+}
+
+// Append appends records to a partition; see Partition.Append.
+func (m *Manager) Append(ctx context.Context, topic string, partition int32, records ...Record) (first int64, err error) {
+	p, err := m.Partition(topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	return p.Append(ctx, records...)
+}
+
+// Partition returns the handle of a partition. One that does not exist comes into being
+// with its first append. ErrInvalid: the topic's name is empty, ".", "..", longer than 249
+// bytes, not UTF-8, or holds a separator or NUL; or the number is negative.
+func (m *Manager) Partition(topic string, partition int32) (*Partition, error) {
+	key := partitionKey{topic, partition}
+	m.mu.RLock()
+	p, closed := m.partitions[key], m.closed
+	m.mu.RUnlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if p != nil {
+		return p, nil
+	}
+	if err := checkTopic(topic, partition); err != nil {
+		return nil, err
+	}
+	if m.cfg.readOnly {
+		return nil, fmt.Errorf("%w: %s/%d", ErrNoPartition, topic, partition)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.partitions[key]; p != nil {
+		return p, nil
+	}
+	s, err := m.shardFor(key)
+	if err != nil {
+		return nil, err
+	}
+	p = &Partition{topic: topic, num: partition, shard: s}
+	m.partitions[key] = p
+	return p, nil
+}
+
+// shardFor chooses the log of a new partition. The caller holds m.mu.
+func (m *Manager) shardFor(key partitionKey) (*shard, error) {
+	if m.closed {
+		return nil, ErrClosed
+	}
+	if m.cfg.layout == LayoutDedicated {
+		m.dedicated++
+		s, err := m.addShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated))
+		if err != nil {
+			return nil, err
+		}
+		return s, s.start()
+	}
+	h := fnv.New32a()
+	_, _ = fmt.Fprintf(h, "%s/%d", key.topic, key.num) // a hash never fails
+	return m.shards[int(h.Sum32())%m.shared], nil
+}
+
+// Lookup returns the handle of a partition that exists, else ErrNoPartition.
+func (m *Manager) Lookup(topic string, partition int32) (*Partition, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	if p := m.partitions[partitionKey{topic, partition}]; p != nil && p.exists.Load() {
+		return p, nil
+	}
+	return nil, fmt.Errorf("%w: %s/%d", ErrNoPartition, topic, partition)
+}
+
+func (m *Manager) allShards() []*shard {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.shards)
+}
+
+// Sync returns once everything acknowledged before the call is durable. It has something
+// to do only in mode periodic.
+func (m *Manager) Sync(ctx context.Context) error {
+	var errs []error
+	for _, s := range m.allShards() {
+		errs = append(errs, s.sync(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Damage lists what is damaged in a log that was opened with WithAllowDamage.
+func (m *Manager) Damage() []Damage {
+	var list []Damage
+	for _, s := range m.allShards() {
+		list = append(list, s.damage...)
+	}
+	return list
+}
+
+// Backend returns the name of the IO backend in use, BackendReason why it was chosen.
+func (m *Manager) Backend() string { return m.cfg.backend.Name() }
+
+// BackendReason tells why the backend was chosen.
+func (m *Manager) BackendReason() string { return m.cfg.backendReason }
+
+// Close writes what was submitted, seals the log, and gives the directory back. Appends
+// and readers that are under way end with ErrClosed. Closing again does nothing. After a
+// Close without error anything missing at the end of the log is found out by the next open.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closed = true
+	m.mu.Unlock()
+	var errs []error
+	for _, s := range m.shards {
+		errs = append(errs, s.close())
+	}
+	errs = append(errs, m.root.Close())
+	return errors.Join(errs...)
+}

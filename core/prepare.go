@@ -1,0 +1,176 @@
+package wal
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// preparer makes the next segment's file ready in the background: reserved, or recycled,
+// and where the backend prefers that, zeroed ahead of the log. Its goroutine is the only
+// one that creates segment files.
+type preparer struct {
+	s        *shard
+	written  bool // overwriting is faster than writing for the first time
+	requests chan struct{}
+	zeroes   chan *zeroRequest
+	ready    chan prepared
+	queue    backend.Queue
+	zeros    *backend.Buffer
+	made     int
+
+	mu       sync.Mutex
+	recycled []prepared
+}
+
+// prepared is a file that can become a segment, under a temporary name.
+type prepared struct {
+	file     backend.File
+	name     string
+	size     int64
+	written  int64 // up to where it was written before
+	recycled bool
+	err      error
+}
+
+func (p *preparer) init(s *shard, preferWritten bool) {
+	p.s, p.written = s, preferWritten
+	p.requests = make(chan struct{}, 1)
+	p.zeroes = make(chan *zeroRequest, 1)
+	p.ready = make(chan prepared, 1)
+}
+
+// loop is the preparer's goroutine; it ends when requests is closed.
+func (p *preparer) loop() {
+	for {
+		select {
+		case _, ok := <-p.requests:
+			if !ok {
+				p.end()
+				return
+			}
+			p.ready <- p.prepare()
+		case z := <-p.zeroes:
+			p.zero(z.file, z.from, z.to)
+			close(z.done)
+		}
+	}
+}
+
+// end removes what was prepared and not used.
+func (p *preparer) end() {
+	for {
+		select {
+		case f := <-p.ready:
+			if f.err == nil {
+				p.discard(f)
+			}
+			continue
+		case z := <-p.zeroes:
+			close(z.done)
+			continue
+		default:
+		}
+		break
+	}
+	for _, f := range p.takeRecycled(0) {
+		p.discard(f)
+	}
+	if p.queue != nil {
+		_ = p.queue.Close()
+	}
+}
+
+// discard closes and removes a file that does not become a segment. What cannot be
+// removed now, the next open removes.
+func (p *preparer) discard(f prepared) {
+	_ = f.file.Close()
+	_ = p.s.dir.Remove(f.name)
+}
+
+func (p *preparer) prepare() prepared {
+	size := p.s.cfg.segmentSize
+	for _, f := range p.takeRecycled(1) {
+		if f.size == size {
+			return f
+		}
+		if err := f.file.Resize(size); err == nil {
+			f.size = size
+			return f
+		}
+		p.discard(f) // and with its space a new file may fit
+	}
+	p.made++
+	f := prepared{name: fmt.Sprintf("prepare-%d%s", p.made, tempSuffix), size: size}
+	if f.file, f.err = p.s.dir.Create(f.name, size); f.err != nil {
+		f.err = fmt.Errorf("prepare a segment: %w", f.err)
+		return f
+	}
+	if p.written {
+		f.written = min(size, zeroAhead)
+		p.zero(f.file, 0, f.written)
+	}
+	return f
+}
+
+// wanted reports whether there is a use for another file to recycle.
+func (p *preparer) wanted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.recycled) < p.s.cfg.recycle
+}
+
+// recycle takes a file that retention let go of, renamed durably to a temporary name.
+func (p *preparer) recycle(f prepared) {
+	f.written = f.size
+	p.mu.Lock()
+	p.recycled = append(p.recycled, f)
+	p.mu.Unlock()
+}
+
+// takeRecycled takes n recycled files, all for 0.
+func (p *preparer) takeRecycled(n int) []prepared {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n == 0 || n > len(p.recycled) {
+		n = len(p.recycled)
+	}
+	taken := p.recycled[:n:n]
+	p.recycled = p.recycled[n:]
+	return taken
+}
+
+// ask makes the preparer work ahead. Only the committer calls it.
+func (c *committer) ask() {
+	if !c.asked {
+		c.asked = true
+		c.s.prepare.requests <- struct{}{}
+	}
+}
+
+// takePrepared returns a prepared file of at least size bytes, waiting for it if it is
+// not ready.
+func (c *committer) takePrepared(size int64) (prepared, error) {
+	early := c.asked
+	c.ask()
+	f := <-c.s.prepare.ready
+	c.asked = false
+	if f.err != nil && early { // it failed some time ago: what is it now?
+		c.ask()
+		f = <-c.s.prepare.ready
+		c.asked = false
+	}
+	if f.err != nil {
+		return f, f.err
+	}
+	if f.size < size {
+		if err := f.file.Resize(format.AlignUp(size, format.MaxAlignment)); err != nil {
+			c.s.prepare.discard(f)
+			return f, fmt.Errorf("enlarge a segment for a large batch: %w", err)
+		}
+		f.size = format.AlignUp(size, format.MaxAlignment)
+	}
+	return f, nil
+}

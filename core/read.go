@@ -1,0 +1,135 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Read returns the records from an offset on, up to what is acknowledged when the iteration
+// gets there. From NextOffset it is empty; below FirstOffset or beyond NextOffset it yields
+// ErrOffsetOutOfRange, also if the records are truncated while they are read.
+//
+// The iteration ends at the first error, but for *LostError, which stands for records that
+// are lost: going on goes on behind them. The records' memory is the caller's.
+func (p *Partition) Read(ctx context.Context, from int64) iter.Seq2[Record, error] {
+	return p.iterate(ctx, from, false)
+}
+
+// Follow is Read, but at the end it waits for more records. It ends with an error only:
+// that of ctx, ErrClosed when the Manager is closed, or one of Read's.
+func (p *Partition) Follow(ctx context.Context, from int64) iter.Seq2[Record, error] {
+	return p.iterate(ctx, from, true)
+}
+
+// ReadFrom is Read from the first record that has a timestamp at or after t.
+func (p *Partition) ReadFrom(ctx context.Context, t time.Time) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		from, err := p.seekTime(t)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		begun := false
+		for r, err := range p.iterate(ctx, from, false) {
+			if err == nil && !begun && r.Timestamp.Before(t) {
+				continue
+			}
+			begun = begun || err == nil
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		c := &cursor{p: p, next: from}
+		defer c.close()
+		for n := 0; ; n++ {
+			if n%64 == 0 && ctx.Err() != nil {
+				yield(Record{}, ctx.Err())
+				return
+			}
+			r, err := c.record()
+			if errors.Is(err, io.EOF) {
+				if !follow {
+					return
+				}
+				if err = p.await(ctx, c.next); err == nil {
+					continue
+				}
+			}
+			var lost *LostError
+			if !yield(r, err) || err != nil && !errors.As(err, &lost) {
+				return
+			}
+		}
+	}
+}
+
+// await waits until a record at or behind next is acknowledged, or something else happens
+// to the partition.
+func (p *Partition) await(ctx context.Context, next int64) error {
+	p.mu.Lock()
+	if p.extents.next != next || p.extents.first > next {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.waiting == nil {
+		p.waiting = make(chan struct{})
+	}
+	ch := p.waiting
+	p.mu.Unlock()
+	p.shard.mu.Lock()
+	closing := p.shard.closing
+	p.shard.mu.Unlock()
+	if closing {
+		return ErrClosed
+	}
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// seekTime returns an offset below which all live records are older than t, or close to
+// the last such one.
+func (p *Partition) seekTime(t time.Time) (int64, error) {
+	if t.Unix() < minUnix {
+		return p.FirstOffset(), nil
+	}
+	nanos := t.UnixNano()
+	if t.Unix() > maxUnix {
+		return p.NextOffset(), nil
+	}
+	p.mu.RLock()
+	from := p.extents.first
+	list := append([]extent(nil), p.extents.list...)
+	for _, e := range list {
+		e.seg.pins.Add(1)
+	}
+	p.mu.RUnlock()
+	defer func() {
+		for _, e := range list {
+			p.shard.unpin(e.seg)
+		}
+	}()
+	for _, e := range list {
+		if e.seg.maxTime.Load() < nanos {
+			from = e.end
+			continue
+		}
+		at, err := e.seg.seekTime(&p.shard.footers, p.id, e.first, nanos)
+		if err != nil {
+			return 0, err
+		}
+		return min(max(from, at), e.end), nil
+	}
+	return from, nil
+}

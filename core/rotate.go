@@ -1,0 +1,312 @@
+package wal
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// makeRoom sees to it that the active segment has room for a group and for the
+// declarations it needs; where there is none it ends the segment and begins the next.
+func (c *committer) makeRoom(g *group) error {
+	need := format.AlignUp(int64(g.n+len(g.entries)*format.EntrySize), c.s.alignment)
+	if c.active != nil && c.undeclared(g) == 0 && c.position+need <= c.active.size.Load() {
+		c.awaitZeros(need)
+		return nil
+	}
+	// Declarations state what is acknowledged, and a segment begins where the one
+	// before it ends for good: nothing may be in flight.
+	c.drain()
+	if c.s.sticky() != nil {
+		return nil
+	}
+	if c.active != nil {
+		need := need + c.preludeSize(c.undeclared(g))
+		if c.position+need <= c.active.size.Load() {
+			c.awaitZeros(need)
+			return nil
+		}
+		if err := c.endSegment(); err != nil {
+			return err
+		}
+	}
+	return c.begin(need + c.preludeSize(len(g.entries)))
+}
+
+// undeclared counts the entries of a group whose partition the active segment has not
+// declared.
+func (c *committer) undeclared(g *group) (n int) {
+	for i := range g.entries {
+		if g.entries[i].part.declared != c.active {
+			n++
+		}
+	}
+	return n
+}
+
+// preludeSize is an upper bound for the frame that declares n partitions.
+func (c *committer) preludeSize(n int) int64 {
+	if n == 0 {
+		return 0
+	}
+	per := int64(format.DeclarationSize(format.Declaration{}) + format.MaxTopic + format.EntrySize)
+	return format.AlignUp(format.FrameHeaderSize+int64(n)*per, c.s.alignment)
+}
+
+// begin starts a segment with room for at least need bytes of frames. Creating it may
+// fail once, like any write.
+func (c *committer) begin(need int64) error {
+	for {
+		err := c.activate(need)
+		switch {
+		case err == nil:
+			return nil
+		case isNoSpace(err):
+			return noSpace(err)
+		case c.failures > 0:
+			return err
+		}
+		c.failures++
+		c.s.cfg.logger.Warn("cannot begin a segment, trying another file", "error", err)
+		c.s.cfg.hooks.failed(err, false)
+	}
+}
+
+// activate makes the prepared file the active segment. Once the directory is synced
+// the segment is part of the log: whatever stands in its predecessor behind the end that
+// its header names is not.
+func (c *committer) activate(need int64) error {
+	s := c.s
+	file, err := c.takePrepared(format.HeaderSize + need)
+	if err != nil {
+		return err
+	}
+	h := format.SegmentHeader{
+		Alignment: s.alignment, Log: s.logID(), Number: c.tail.Segment + 1, Epoch: randomEpoch(),
+		FirstLSN: c.tail.LSN + 1, Created: time.Now().UnixNano(), Predecessor: c.tail,
+	}
+	name := segmentName(h.Number)
+	format.PutSegmentHeader(c.header.Bytes, h)
+	head := c.header.Bytes[:format.HeaderSize]
+	err = c.writeNow(backend.Write{File: file.file, Data: head, Buffer: c.header, Sync: true})
+	if err == nil {
+		err = s.dir.Rename(file.name, name)
+	}
+	if err != nil {
+		s.prepare.discard(file)
+		return fmt.Errorf("begin segment %s: %w", s.path(name), err)
+	}
+	if err := c.enterDirectory(); err != nil {
+		_ = file.file.Close()
+		c.failures++ // whether the segment is there is unknown: there is no second try
+		return fmt.Errorf("begin segment %s: %w", s.path(name), err)
+	}
+	seg := &segment{SegmentHeader: h, name: name, path: s.path(name), file: file.file, table: newTable()}
+	seg.setState(stateActive)
+	seg.size.Store(file.size)
+	seg.end.Store(format.HeaderSize)
+	seg.lastLSN.Store(c.tail.LSN)
+	s.segments.add(seg)
+	c.active, c.position, c.chain = seg, format.HeaderSize, c.tail.Chain
+	c.zeroed = file.written
+	c.hash = xxhash.New()
+	_, _ = c.hash.Write(head)
+	s.count.bytesWritten.Add(format.HeaderSize)
+	s.count.rotations.Add(1)
+	if file.recycled {
+		s.count.recycled.Add(1)
+	}
+	s.cfg.hooks.rotated(seg.path)
+	return nil
+}
+
+// enterDirectory makes the new segment's name durable, and takes the close marker away:
+// the log no longer ends there.
+func (c *committer) enterDirectory() error {
+	if c.s.marker {
+		if err := c.s.dir.Remove(markerName); err != nil {
+			return fmt.Errorf("remove %s: %w", markerName, err)
+		}
+		c.s.marker = false
+	}
+	return c.s.dir.Sync()
+}
+
+// endSegment ends the active segment, with nothing in flight; the keeper seals it.
+func (c *committer) endSegment() error {
+	if err := c.syncNow(); err != nil {
+		return err
+	}
+	if seg := c.active; seg != nil {
+		c.awaitZeros(seg.size.Load())
+		seg.hash, seg.hashed = c.hash.Sum64(), true
+		seg.chain = c.tail.Chain
+		seg.setState(stateUnsealed)
+		c.active = nil
+		c.s.keeper.wake()
+	}
+	return nil
+}
+
+// declare makes a frame that declares those of the group's partitions that the active
+// segment has not declared yet; nil if there are none.
+func (c *committer) declare(g *group) ([]byte, error) {
+	n := c.undeclared(g)
+	if n == 0 {
+		return nil, nil
+	}
+	if err := c.growPrelude(n); err != nil {
+		return nil, err
+	}
+	var parts []*Partition
+	for i := range g.entries {
+		if p := g.entries[i].part; p.declared != c.active {
+			p.declared = c.active
+			parts = append(parts, p)
+		}
+	}
+	return c.declaration(parts, g.firstLSN), nil
+}
+
+// growPrelude makes the buffer for declarations large enough for n of them.
+func (c *committer) growPrelude(n int) error {
+	size := int(c.preludeSize(n))
+	if c.prelude != nil {
+		if len(c.prelude.Bytes) >= size {
+			return nil
+		}
+		c.queue.Release(c.prelude)
+		c.prelude = nil
+	}
+	b, err := c.queue.Buffer(size)
+	if err != nil {
+		return fmt.Errorf("buffer for %d declarations: %w", n, err)
+	}
+	c.prelude = b
+	return nil
+}
+
+// declaration makes a frame at the committer's position that declares partitions as
+// they stand, and takes them into the segment's table.
+func (c *committer) declaration(parts []*Partition, lsn uint64) []byte {
+	frame := c.prelude.Bytes
+	data := frame[format.FrameHeaderSize:format.FrameHeaderSize]
+	entries := make([]format.Entry, len(parts))
+	seg := c.active
+	seg.mu.Lock()
+	for i, p := range parts {
+		d := p.declaration()
+		at := len(data)
+		data = format.AppendDeclaration(data, d)
+		n := int64(len(data) - at)
+		entries[i] = format.Entry{
+			Partition: p.id, Kind: format.KindDeclare, Base: d.Next,
+			Length: n, RawLength: n, CRC: format.CRC(data[at:]),
+		}
+		seg.table.declare(p.id, d)
+	}
+	seg.table.frames++
+	seg.mu.Unlock()
+	at := format.FrameHeaderSize + len(data)
+	for _, e := range entries {
+		format.PutEntry(frame[at:], e)
+		at += format.EntrySize
+	}
+	end := int(format.AlignUp(int64(at), c.s.alignment))
+	clear(frame[at:end])
+	c.seal(frame[:end], at, len(entries), lsn, c.position)
+	return frame[:end]
+}
+
+// declaration is the partition's acknowledged state.
+func (p *Partition) declaration() format.Declaration {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return format.Declaration{Topic: p.topic, Partition: p.num, First: p.extents.first, Next: p.extents.next}
+}
+
+// redeclare declares again, in the active segment, the partitions whose newest
+// declaration stands in seg, so that seg can go.
+func (c *committer) redeclare(seg *segment) error {
+	if err := c.syncNow(); err != nil {
+		return err
+	}
+	c.s.mu.Lock()
+	var parts []*Partition
+	for _, p := range c.s.partitions {
+		if p.declared == seg && p.exists.Load() {
+			parts = append(parts, p)
+		}
+	}
+	c.s.mu.Unlock()
+	for len(parts) > 0 {
+		n := min(len(parts), redeclareAtOnce)
+		if err := c.redeclareSome(parts[:n]); err != nil {
+			return err
+		}
+		parts = parts[n:]
+	}
+	return nil
+}
+
+// redeclareAtOnce bounds the memory that redeclaring takes.
+const redeclareAtOnce = 1024
+
+func (c *committer) redeclareSome(parts []*Partition) error {
+	need := c.preludeSize(len(parts))
+	if c.active != nil && c.position+need > c.active.size.Load() {
+		if err := c.endSegment(); err != nil {
+			return err
+		}
+	}
+	if c.active == nil {
+		if err := c.begin(need); err != nil {
+			return err
+		}
+	}
+	if err := c.growPrelude(len(parts)); err != nil {
+		return err
+	}
+	c.awaitZeros(need)
+	seg, position := c.active, c.position
+	w := c.newWrite(c.declaration(parts, c.tail.LSN+1), c.prelude)
+	w.Sync = true
+	if err := c.writeNow(w); err != nil {
+		err = fmt.Errorf("%s: %w", seg.at(position), err)
+		c.abandon()
+		if c.failures++; c.failures > 1 && !isNoSpace(err) {
+			c.fail(err)
+		}
+		return err
+	}
+	c.tail = format.Link{Segment: seg.Number, End: c.position, LSN: c.tail.LSN, Chain: c.chain}
+	seg.end.Store(c.position)
+	for _, p := range parts {
+		p.declared = seg
+	}
+	return nil
+}
+
+func randomEpoch() uint64 {
+	var b [8]byte
+	for {
+		_, _ = rand.Read(b[:]) // never fails
+		if e := binary.LittleEndian.Uint64(b[:]); e != 0 {
+			return e
+		}
+	}
+}
+
+// logID returns the log's identity, made with its first segment.
+func (s *shard) logID() format.LogID {
+	for s.id == (format.LogID{}) {
+		_, _ = rand.Read(s.id[:]) // never fails
+	}
+	return s.id
+}

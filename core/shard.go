@@ -1,0 +1,152 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// shard is one log: a directory of segments that some of the partitions share. Most
+// Managers have one.
+//
+// Three goroutines work for a shard that is open for writing: the committer writes
+// groups, the preparer makes the next segment ready, the keeper seals segments and
+// lets go of those that nobody needs.
+type shard struct {
+	cfg   *config
+	name  string // its folder in the data directory; "" for the data directory itself
+	dir   backend.Dir
+	count counters
+
+	// mu is the append lock. It guards the fields of this block, and the submission
+	// side of each Partition.
+	mu         *appendLock
+	ring       ring
+	openGroup  *group
+	queue      []*group // closed, not yet sent
+	nextLSN    uint64
+	blocked    []chan struct{} // appends that wait for space, first come first
+	large      int             // large groups not yet done
+	commands   []*command
+	pending    atomic.Bool // there are commands
+	sleep      sleep
+	cuts       []cut
+	failure    error
+	closing    bool
+	partitions []*Partition
+	lastID     uint32 // the highest id of a partition
+
+	// generation counts rollbacks; acked is the LSN up to which batches are
+	// acknowledged, durable up to which they would survive a power failure.
+	generation atomic.Uint32
+	acked      atomic.Uint64
+	durable    atomic.Uint64
+
+	// The committer's own.
+	commit committer
+
+	segments  segmentList
+	footers   footerCache
+	prepare   preparer
+	keeper    keeper
+	id        format.LogID
+	marker    bool // a close marker stands and is to be consumed
+	alignment int64
+	damage    []Damage
+	pool      *bufferPool
+	workers   sync.WaitGroup
+}
+
+// cut remembers a rollback: what was submitted in a generation and not acknowledged by
+// then has failed.
+type cut struct {
+	acked uint64
+	err   error
+}
+
+// command is a function for the committer to run while nothing is in flight.
+type command struct {
+	run  func() error
+	done chan error
+}
+
+// do runs f on the committer's goroutine while nothing is in flight.
+func (s *shard) do(ctx context.Context, f func() error) error {
+	c := &command{run: f, done: make(chan error, 1)}
+	s.mu.Lock()
+	if err := s.writable(); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.commands = append(s.commands, c)
+	s.pending.Store(true)
+	wake := s.sleep.interrupt()
+	s.mu.Unlock()
+	s.rouse(wake)
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writable returns why nothing can be appended, nil if it can. The caller holds mu.
+func (s *shard) writable() error {
+	switch {
+	case s.failure != nil:
+		return s.failure
+	case s.closing:
+		return ErrClosed
+	case s.cfg.readOnly:
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// path is a file's name as users see it.
+func (s *shard) path(file string) string {
+	if s.name == "" {
+		return file
+	}
+	return s.name + "/" + file
+}
+
+// start begins the work of a shard that was recovered for writing.
+func (s *shard) start() error {
+	queue, err := s.dir.Queue(backend.QueueOptions{Depth: maxDepth})
+	if err != nil {
+		return fmt.Errorf("open a write queue: %w", err)
+	}
+	limits := queue.Limits()
+	if limits.Depth < 1 || limits.Alignment < format.MinAlignment || limits.Alignment > format.MaxAlignment ||
+		limits.Alignment&(limits.Alignment-1) != 0 {
+		return fmt.Errorf("%w: backend %s states limits %+v", ErrInvalid, s.cfg.backend.Name(), limits)
+	}
+	size := s.cfg.bufferSize &^ (4*format.MaxAlignment - 1)
+	slab, err := queue.Buffer(size)
+	if err != nil {
+		return joinClose(fmt.Errorf("allocate the write buffer: %w", err), queue)
+	}
+	s.ring = newRing(slab, size)
+	if s.commit.header, err = queue.Buffer(format.HeaderSize); err != nil {
+		return joinClose(fmt.Errorf("allocate a header: %w", err), queue)
+	}
+	s.alignment = int64(limits.Alignment)
+	s.commit.init(s, queue, min(limits.Depth, maxDepth))
+	s.prepare.init(s, limits.PreferWritten)
+	s.keeper.init(s)
+	for _, work := range []func(){s.commit.loop, s.prepare.loop, s.keeper.loop} {
+		s.workers.Add(1)
+		go func() {
+			defer s.workers.Done()
+			work()
+		}()
+	}
+	s.keeper.wake() // there may be segments to seal that a crash left
+	return nil
+}
