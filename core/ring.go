@@ -67,9 +67,11 @@ func (r *ring) openLarge(b *backend.Buffer) *group {
 }
 
 func (r *ring) newGroup() *group {
-	g := &group{}
+	var g *group
 	if n := len(r.spare); n > 0 {
 		g, r.spare = r.spare[n-1], r.spare[:n-1]
+	} else {
+		g = new(group)
 	}
 	if n := len(r.entries); n > 0 {
 		g.entries, r.entries = r.entries[n-1], r.entries[:n-1]

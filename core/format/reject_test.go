@@ -132,7 +132,7 @@ func TestDirectoryRefuses(t *testing.T) {
 		"no records":             {data, func(e *Entry) { e.Count = 0 }, ErrCorrupt},
 		"too many records":       {data, func(e *Entry) { e.Count = 3 }, ErrCorrupt},
 		"lengths differ":         {data, func(e *Entry) { e.RawLength++ }, ErrCorrupt},
-		"raw length huge":        {data, func(e *Entry) { e.Codec, e.RawLength = 1, MaxFrame + 1 }, ErrCorrupt},
+		"raw length huge":        {data, func(e *Entry) { e.Codec, e.RawLength = 1, MaxFrame+1 }, ErrCorrupt},
 		"declaration short":      {declare, func(e *Entry) { e.Length, e.RawLength = 22, 22 }, ErrCorrupt},
 		"declaration long":       {declare, func(e *Entry) { e.Length, e.RawLength = 272, 272 }, ErrCorrupt},
 		"declaration with codec": {declare, func(e *Entry) { e.Codec = 1 }, ErrVersion},

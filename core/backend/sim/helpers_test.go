@@ -1,8 +1,6 @@
 package sim_test
 
 import (
-	"testing"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -11,14 +9,20 @@ import (
 
 const at = "/d"
 
-func openDir(tb testing.TB, d *sim.Disk) backend.Dir {
+// tester is testing.TB, or rapid.T.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
+func openDir(tb tester, d *sim.Disk) backend.Dir {
 	tb.Helper()
 	dir, err := d.OpenDir(at, backend.DirOptions{Create: true})
 	require.NoError(tb, err)
 	return dir
 }
 
-func openQueue(tb testing.TB, d *sim.Disk, depth int) (backend.Dir, backend.Queue) {
+func openQueue(tb tester, d *sim.Disk, depth int) (backend.Dir, backend.Queue) {
 	tb.Helper()
 	dir := openDir(tb, d)
 	q, err := dir.Queue(backend.QueueOptions{Depth: depth})
@@ -35,7 +39,7 @@ func pattern(n int, kind byte) []byte {
 	return b
 }
 
-func newBatch(tb testing.TB, q backend.Queue, f backend.File, off int64, data []byte, sync bool) *backend.Batch {
+func newBatch(tb tester, q backend.Queue, f backend.File, off int64, data []byte, sync bool) *backend.Batch {
 	tb.Helper()
 	w := backend.Write{File: f, Offset: off, Sync: sync}
 	if len(data) > 0 {
@@ -47,14 +51,14 @@ func newBatch(tb testing.TB, q backend.Queue, f backend.File, off int64, data []
 	return &backend.Batch{Writes: []backend.Write{w}}
 }
 
-func submit(tb testing.TB, q backend.Queue, f backend.File, off int64, data []byte, sync bool) *backend.Batch {
+func submit(tb tester, q backend.Queue, f backend.File, off int64, data []byte, sync bool) *backend.Batch {
 	tb.Helper()
 	b := newBatch(tb, q, f, off, data, sync)
 	require.NoError(tb, q.Submit(b))
 	return b
 }
 
-func wait(tb testing.TB, q backend.Queue) *backend.Batch {
+func wait(tb tester, q backend.Queue) *backend.Batch {
 	tb.Helper()
 	b, err := q.Wait()
 	require.NoError(tb, err)
@@ -68,20 +72,20 @@ func wait(tb testing.TB, q backend.Queue) *backend.Batch {
 }
 
 // try writes and returns the write's own error.
-func try(tb testing.TB, q backend.Queue, f backend.File, off int64, data []byte, sync bool) error {
+func try(tb tester, q backend.Queue, f backend.File, off int64, data []byte, sync bool) error {
 	tb.Helper()
 	submit(tb, q, f, off, data, sync)
 	return wait(tb, q).Failed()
 }
 
 // put writes and demands success.
-func put(tb testing.TB, q backend.Queue, f backend.File, off int64, data []byte, sync bool) {
+func put(tb tester, q backend.Queue, f backend.File, off int64, data []byte, sync bool) {
 	tb.Helper()
 	require.NoError(tb, try(tb, q, f, off, data, sync))
 }
 
 // create makes a file that a crash leaves alone.
-func create(tb testing.TB, dir backend.Dir, name string, size int64) backend.File {
+func create(tb tester, dir backend.Dir, name string, size int64) backend.File {
 	tb.Helper()
 	f, err := dir.Create(name, size)
 	require.NoError(tb, err)
@@ -91,7 +95,7 @@ func create(tb testing.TB, dir backend.Dir, name string, size int64) backend.Fil
 }
 
 // read returns the whole content of a file of a disk.
-func read(tb testing.TB, d *sim.Disk, name string) []byte {
+func read(tb tester, d *sim.Disk, name string) []byte {
 	tb.Helper()
 	b, err := d.ReadFile(at + "/" + name)
 	require.NoError(tb, err)

@@ -1,0 +1,95 @@
+# Everything a person or continuous integration runs is a target here.
+# `make help` lists the targets: the text behind ## is their description.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Only what a command line overrides: make test PACKAGES=./core/... ARGS='-run Torn -v'
+PACKAGES      := work
+RACE_PACKAGES := ./core/...
+MODULES       := $(shell go work edit -json | sed -n 's|.*"DiskPath": "\./\(.*\)".*|\1|p')
+ARGS          :=
+
+# The linter is built from source once per version, outside the modules of go.work.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# A system is GOOS/GOARCH. 386 is there for 32-bit integers, s390x for big-endian ones.
+CROSS_SYSTEMS  := linux/amd64 linux/arm64 linux/386 linux/s390x darwin/arm64 windows/amd64 freebsd/amd64
+CROSS_PACKAGES := ./core/... ./backend-posix/... ./tools/...
+
+# $(call each,LIST,COMMAND) runs COMMAND for each $$item of LIST, all of them even
+# when one fails, then fails naming those that did.
+define each
+[ -n "$(strip $(1))" ] || { echo "make $@: nothing to do it for" >&2; exit 1; }; \
+failed=; \
+for item in $(1); do \
+	echo "--- $@ $$item"; \
+	( $(2) ) || failed+=" $$item"; \
+done; \
+[ -z "$$failed" ] || { echo "make $@ failed for:$$failed" >&2; exit 1; }
+endef
+
+.PHONY: help
+help: ## list the targets
+	@echo "Usage: make TARGET [ARGS='...']"
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: ## run chronik-wal with ARGS, for example ARGS='ls --dir DIR'
+	@go run ./tools/cmd/chronik-wal $(or $(ARGS),--help)
+
+# -count=1: a cached result says nothing about a new seed, nor about files that a
+# test reads through another program.
+.PHONY: test
+test: ## run the tests of all modules, then those of core under the race detector
+	go test -count=1 $(PACKAGES) $(ARGS)
+	@$(MAKE) test-race
+
+.PHONY: test-race
+test-race: ## run the tests of core under the race detector
+	go test -race -count=1 $(RACE_PACKAGES) $(ARGS)
+
+.PHONY: kill-test
+kill-test: ## kill a writing process again and again, check that nothing acknowledged is lost
+	go run ./tools/cmd/kill-test $(ARGS)
+
+.PHONY: lint
+lint: $(GOLANGCI) ## run golangci-lint on every module, building it first where it is missing
+	@$(call each,$(MODULES),cd "$$item" && "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" $(ARGS) ./...)
+
+# Under a temporary name first: an interrupted build leaves nothing that looks finished.
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION): a minute or two, once"
+	@mkdir -p bin; tmp=$$(mktemp -d "$(CURDIR)/bin/tmp.XXXXXX"); trap 'rm -rf "$$tmp"' EXIT; \
+		GOBIN="$$tmp" GOWORK=off CGO_ENABLED=0 go install -ldflags='-s -w' \
+			github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); \
+		mv "$$tmp/golangci-lint" $@
+
+.PHONY: fmt
+fmt: ## format all Go files
+	gofmt -s -w $(MODULES)
+
+.PHONY: cross
+cross: ## compile for every supported system, tests included
+	@$(call each,$(CROSS_SYSTEMS),\
+		export CGO_ENABLED=0 GOOS="$${item%/*}" GOARCH="$${item#*/}" && \
+		go build $(CROSS_PACKAGES) && go vet $(CROSS_PACKAGES))
+
+.PHONY: tidy
+tidy: ## bring go.mod and go.sum of every module up to date
+	@$(call each,$(MODULES),scripts/tidy "$$item")
+
+.PHONY: tidy-check
+tidy-check: ## fail if make tidy would change anything
+	@$(call each,$(MODULES),scripts/tidy --check "$$item")
+
+.PHONY: release-check
+release-check: ## build each module alone, as its users get it
+	@scripts/release-check $(MODULES)
+
+.PHONY: clean
+clean: ## remove what make built, the linter included
+	rm -rf bin
