@@ -62,6 +62,9 @@ func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 	})
 	p.lowest.Store(p.extents.first)
 	p.visible.Store(p.extents.next)
+	if c.s.cfg.fsync != FsyncPeriodic {
+		p.stable.Store(p.extents.next)
+	}
 	p.exists.Store(true)
 	p.notify()
 	p.mu.Unlock()

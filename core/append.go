@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -177,27 +178,26 @@ func (s *shard) reserve(ctx context.Context, r *request, join bool) (sl slot, w 
 // The request is checked against the partition's state each time, since that may change
 // during the wait. The caller holds mu, and holds it again when this returns.
 func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
-	queued := len(s.blocked) > 0
-	for {
+	defer s.unblock() // whether this one took the space or not, the next may find some
+	for turn := len(s.blocked) == 0; ; turn = true {
 		if err := s.writable(); err != nil {
 			return nil, err
 		}
 		if err := r.part.check(r); err != nil {
 			return nil, err
 		}
-		if !queued {
+		if turn {
 			g, err := s.room(int(r.entry.Length))
 			if g != nil || err != nil {
-				s.unblock()
 				return g, err
 			}
 		}
-		queued = false
 		s.count.queueFull.Add(1)
 		if s.cfg.noWait {
 			return nil, fmt.Errorf("%w: %d bytes wait to be written", ErrBackpressure, s.ring.size)
 		}
-		if err := s.block(ctx); err != nil {
+		// Who had its turn and found too little keeps its place.
+		if err := s.block(ctx, turn); err != nil {
 			return nil, err
 		}
 	}
@@ -236,11 +236,16 @@ func (s *shard) closeGroup() {
 	}
 }
 
-// block waits until space may have become free or ctx ends. The caller holds mu, and
+// block waits, in the first place or the last, until space may have become free or ctx
+// ends. The caller holds mu, and
 // holds it again when this returns.
-func (s *shard) block(ctx context.Context) error {
+func (s *shard) block(ctx context.Context, first bool) error {
 	ch := make(chan struct{}, 1)
-	s.blocked = append(s.blocked, ch)
+	at := len(s.blocked)
+	if first {
+		at = 0
+	}
+	s.blocked = slices.Insert(s.blocked, at, ch)
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()
 	s.rouse(wake)
@@ -254,7 +259,7 @@ func (s *shard) block(ctx context.Context) error {
 	if err != nil {
 		for i, other := range s.blocked {
 			if other == ch {
-				s.blocked = append(s.blocked[:i], s.blocked[i+1:]...)
+				s.blocked = slices.Delete(s.blocked, i, i+1)
 				return err
 			}
 		}

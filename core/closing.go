@@ -7,31 +7,31 @@ import (
 	"github.com/chronik-go/wal/core/format"
 )
 
-// close ends a shard in good order: all that was submitted is written, the last segment
-// sealed, and the end of the log left in the close marker.
-func (s *shard) close() error {
+// beginClose ends what comes from outside: nothing is submitted any more.
+func (s *shard) beginClose() {
 	s.mu.Lock()
 	s.closing = true
-	failure := s.failure
 	for len(s.blocked) > 0 {
 		s.unblock()
 	}
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()
-	s.wakeFollowers()
+	if s.commit.queue != nil {
+		s.rouse(wake)
+	}
+}
+
+// close ends a shard in good order: all that was submitted is written, the last segment
+// sealed, and the end of the log left in the close marker.
+func (s *shard) close() error {
 	if s.cfg.readOnly || s.commit.queue == nil {
 		return s.release()
 	}
-	s.rouse(wake)
 	<-s.commit.ended
 	s.keeper.stop()
 	close(s.prepare.requests)
 	s.workers.Wait()
-	err := failure
-	if err == nil {
-		err = s.finish()
-	}
-	return errors.Join(err, s.release())
+	return errors.Join(s.finish(), s.release())
 }
 
 // finish seals the log, with all goroutines gone.
@@ -78,6 +78,7 @@ func (s *shard) writeMarker(end format.Link) error {
 
 // release closes what is open. It is for a shard whose goroutines have ended.
 func (s *shard) release() error {
+	s.awaitCopies()
 	var errs []error
 	if s.keeper.queue != nil {
 		errs = append(errs, s.keeper.queue.Close())
@@ -94,22 +95,27 @@ func (s *shard) release() error {
 	return errors.Join(errs...)
 }
 
-// wakeFollowers ends the waits of all followers.
-func (s *shard) wakeFollowers() {
-	s.mu.Lock()
-	parts := append([]*Partition(nil), s.partitions...)
-	s.mu.Unlock()
-	for _, p := range parts {
-		p.mu.Lock()
-		p.notify()
-		p.mu.Unlock()
-	}
-}
-
 // notify wakes the partition's followers. The caller holds p.mu.
 func (p *Partition) notify() {
 	if p.waiting != nil {
 		close(p.waiting)
 		p.waiting = nil
+	}
+}
+
+// awaitCopies waits until no reader copies out of the ring: its memory is about to go.
+// With closing set no further one begins.
+func (s *shard) awaitCopies() {
+	for {
+		s.mu.Lock()
+		copying := false
+		for _, g := range s.ring.groups {
+			copying = copying || g.readers > 0
+		}
+		s.mu.Unlock()
+		if !copying {
+			return
+		}
+		giveWay()
 	}
 }

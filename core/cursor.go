@@ -260,7 +260,7 @@ func (s *shard) recent(seg *segment, position int64) []byte {
 	}
 	s.mu.Lock()
 	g := s.ring.find(seg, position)
-	if g == nil {
+	if g == nil || s.closing {
 		s.mu.Unlock()
 		return nil
 	}
@@ -310,6 +310,9 @@ func (c *cursor) damaged(cause error) error {
 		return ErrClosed
 	}
 	at := c.extent.seg.at(c.reader.position)
+	if s.cfg.readOnly && c.extent.seg.replaced() {
+		return fmt.Errorf("%w: %s: offset %d was dropped while it was read", ErrOffsetOutOfRange, c.p, c.next)
+	}
 	var bad *badFrame
 	if errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad) {
 		return fmt.Errorf("%w: %s: %s: %w", ErrDamaged, c.p, at, cause)

@@ -172,8 +172,8 @@ func (m *Manager) addShard(name string) (*shard, error) {
 }
 
 func (m *Manager) recoverShard(s *shard) error {
-	r := &recovery{s: s, salvage: m.cfg.allowDamage, pool: s.pool}
-	if err := r.run(); err != nil {
+	r, err := s.recover(func(r *recovery) { r.salvage = m.cfg.allowDamage })
+	if err != nil {
 		return err
 	}
 	r.finish()
@@ -187,7 +187,8 @@ func (m *Manager) recoverShard(s *shard) error {
 func (m *Manager) abort() error {
 	var errs []error
 	for _, s := range m.shards {
-		errs = append(errs, s.release())
+		s.beginClose()
+		errs = append(errs, s.close())
 	}
 	return errors.Join(append(errs, m.root.Close())...)
 }
@@ -309,6 +310,14 @@ func (m *Manager) Close() error {
 	m.closed = true
 	m.mu.Unlock()
 	var errs []error
+	for _, s := range m.shards {
+		s.beginClose()
+	}
+	for _, p := range m.partitions {
+		p.mu.Lock()
+		p.notify() // a follower looks and sees that the log is closing
+		p.mu.Unlock()
+	}
 	for _, s := range m.shards {
 		errs = append(errs, s.close())
 	}

@@ -26,6 +26,7 @@ type recovery struct {
 	// progress is told of every segment read.
 	progress func(bytes int64)
 
+	numbers    []uint64
 	segments   []*segment
 	scans      []*scan // nil for a segment whose footer is trusted
 	footers    []*format.Footer
@@ -35,6 +36,33 @@ type recovery struct {
 	partitions map[uint32]*Partition
 }
 
+// recover runs a recovery that configure has set up. Beside a running writer it runs it
+// again as long as that drops segments under it: those look like damage, and are none.
+func (s *shard) recover(configure func(*recovery)) (*recovery, error) {
+	for {
+		r := &recovery{s: s, pool: s.pool}
+		configure(r)
+		err := r.run()
+		if !s.cfg.readOnly || err == nil && len(r.damage) == 0 || !r.overtaken() {
+			return r, err
+		}
+		for _, g := range s.segments.all() {
+			_ = g.file.Close()
+		}
+		s.segments.clear()
+		s.durable.Store(0)
+		s.marker = false
+	}
+}
+
+// overtaken reports whether segments that the recovery listed are gone now.
+func (r *recovery) overtaken() bool {
+	before := r.numbers
+	again := recovery{s: r.s}
+	now, err := again.list()
+	return err == nil && len(before) > 0 && (len(now) == 0 || now[0] > before[0])
+}
+
 // run recovers the shard's log: its segments, and what each partition has. Damage is
 // returned as *DamageError unless it is to be salvaged.
 func (r *recovery) run() error {
@@ -42,6 +70,7 @@ func (r *recovery) run() error {
 	if err != nil {
 		return err
 	}
+	r.numbers = numbers
 	for _, n := range numbers {
 		if err := r.open(n); err != nil {
 			return err

@@ -175,3 +175,14 @@ func (g *segment) seekTime(cache *footerCache, id uint32, from, t int64) (int64,
 	}
 	return from, nil
 }
+
+// replaced tells whether the file has become another segment: a running writer recycled
+// it under a reader of another process.
+func (g *segment) replaced() bool {
+	head := make([]byte, format.HeaderSize)
+	if _, err := g.file.ReadAt(head, 0); err != nil {
+		return false
+	}
+	h, err := format.ReadSegmentHeader(head)
+	return err == nil && h.Epoch != g.Epoch
+}

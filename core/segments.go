@@ -18,6 +18,13 @@ func (l *segmentList) add(g *segment) {
 	l.mu.Unlock()
 }
 
+// clear empties the list.
+func (l *segmentList) clear() {
+	l.mu.Lock()
+	l.list = nil
+	l.mu.Unlock()
+}
+
 // all returns a copy of the list.
 func (l *segmentList) all() []*segment {
 	l.mu.Lock()

@@ -164,7 +164,7 @@ type Queue interface {
 	Wait() (*Batch, error)
 
 	// Wake makes a blocked Wait return, or the next one if none is blocked. Several
-	// wakes may count as one. Any goroutine may call it, but not after Close.
+	// wakes may count as one. Any goroutine may call it; after Close it does nothing.
 	Wake()
 
 	// Close waits for what is in flight and releases the queue with its buffers.
