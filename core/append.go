@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/chronik-go/wal/core/format"
@@ -99,11 +98,12 @@ func (s *shard) groupOf(lsn uint64) *group {
 	return groups[0]
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{ch: make(chan struct{}, 1)} }}
-
 // join makes a waiter for a group. The caller holds mu.
 func (s *shard) join(g *group) *waiter {
-	w := waiters.Get().(*waiter)
+	w, ok := s.waiters.Get().(*waiter)
+	if !ok {
+		w = &waiter{ch: make(chan struct{}, 1)}
+	}
 	w.group = g
 	g.waiters = append(g.waiters, w)
 	return w
@@ -113,7 +113,7 @@ func (s *shard) join(g *group) *waiter {
 func (s *shard) waitOn(ctx context.Context, w *waiter) error {
 	select {
 	case <-w.ch:
-		waiters.Put(w)
+		s.waiters.Put(w)
 		return nil
 	case <-ctx.Done():
 	}
@@ -128,12 +128,12 @@ func (s *shard) waitOn(ctx context.Context, w *waiter) error {
 		}
 		w.group = nil
 		s.mu.Unlock()
-		waiters.Put(w)
+		s.waiters.Put(w)
 		return ctx.Err()
 	}
 	s.mu.Unlock()
 	<-w.ch // it was signalled meanwhile
-	waiters.Put(w)
+	s.waiters.Put(w)
 	return nil
 }
 

@@ -117,6 +117,9 @@ func (s *shard) sync(ctx context.Context) error {
 // syncNow makes the active segment durable, with nothing in flight; those before it are.
 func (c *committer) syncNow() error {
 	c.nextSync = time.Time{}
+	if err := c.s.sticky(); err != nil {
+		return err // a second sync may report success for what the first one lost
+	}
 	if c.active == nil || len(c.dirty) == 0 {
 		return nil
 	}

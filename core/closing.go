@@ -31,6 +31,9 @@ func (s *shard) close() error {
 	s.keeper.stop()
 	close(s.prepare.requests)
 	s.workers.Wait()
+	for _, f := range s.prepare.takeRecycled(0) { // that came when the preparer had ended
+		s.prepare.discard(f)
+	}
 	return errors.Join(s.finish(), s.release())
 }
 

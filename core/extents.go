@@ -97,8 +97,11 @@ func (x *extents) truncateBefore(first int64) {
 		n++
 	}
 	x.list = x.list[n:]
+	if x.pending = min(x.pending, x.next-x.first); x.pending <= 0 {
+		x.pending, x.pendingLost = 0, false
+	}
 	if len(x.list) == 0 {
-		x.first, x.pending, x.pendingLost = x.next, 0, false
+		// Records behind first may still come, as moved batches.
 		return
 	}
 	e := &x.list[0]
@@ -106,26 +109,25 @@ func (x *extents) truncateBefore(first int64) {
 	e.gap = min(e.gap, e.first-x.first)
 }
 
-// truncateAfter drops the offsets from next on.
+// truncateAfter drops the offsets from next on. Where the cut is inside a gap, what is left
+// of it stays declared. Only a gap that is known is one: where the list holds nothing below
+// the cut, records may still come, as moved batches.
 func (x *extents) truncateAfter(next int64) {
+	gapFrom, lost := x.next-x.pending, x.pendingLost
 	for n := len(x.list); n > 0 && x.list[n-1].end > next; n = len(x.list) {
-		if e := &x.list[n-1]; e.first < next {
+		e := &x.list[n-1]
+		if e.first < next {
 			e.end = next
+			gapFrom = next
 			break
 		}
-		x.list[n-1].seg.live.Add(-1)
+		gapFrom, lost = e.first-e.gap, e.lost
+		e.seg.live.Add(-1)
 		x.list = x.list[:n-1]
 	}
 	x.cut = true
-	x.pending, x.pendingLost = 0, false
-	if n := len(x.list); x.next > next && next > x.first && (n == 0 || x.list[n-1].end < next) {
-		// The cut is inside a gap: what is left of it stays declared.
-		end := x.first
-		if n > 0 {
-			end = x.list[n-1].end
-		}
-		x.pending = next - end
-	}
+	x.pending = max(0, next-gapFrom)
+	x.pendingLost = lost && x.pending > 0
 	x.next = next
 	x.first = min(x.first, next)
 }

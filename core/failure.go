@@ -30,7 +30,7 @@ func (c *committer) writeFailed(err error) {
 	}
 	err = fmt.Errorf("%s, LSN %d: %w", c.active.at(c.tail.End), c.tail.LSN+1, err)
 	c.abandon()
-	if isNoSpace(err) {
+	if isNoSpace(err) && len(c.dirty) == 0 { // else records that are acknowledged need a sync
 		c.rollBack(noSpace(err))
 		return
 	}
@@ -68,6 +68,9 @@ func (c *committer) fail(err error) {
 	if first {
 		c.s.cfg.logger.Error("log has failed", "error", err)
 		c.s.cfg.hooks.failed(err, true)
+	}
+	if c.active != nil {
+		c.abandon()
 	}
 	c.rollBack(err)
 }

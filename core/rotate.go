@@ -114,6 +114,9 @@ func (c *committer) activate(need int64) error {
 	seg.lastLSN.Store(c.tail.LSN)
 	s.segments.add(seg)
 	c.active, c.position, c.chain = seg, format.HeaderSize, c.tail.Chain
+	// The log ends in this segment from now on. Were it given up before anything is
+	// acknowledged in it, its successor would else take the same name.
+	c.tail.Segment, c.tail.End = seg.Number, format.HeaderSize
 	c.zeroed = file.written
 	c.hash = xxhash.New()
 	_, _ = c.hash.Write(head)

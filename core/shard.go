@@ -58,7 +58,10 @@ type shard struct {
 	alignment int64
 	damage    []Damage
 	pool      *bufferPool
-	workers   sync.WaitGroup
+	// waiters are used again, by this log only: one that was made in a testing/synctest
+	// bubble must not get out of it.
+	waiters sync.Pool
+	workers sync.WaitGroup
 }
 
 // cut remembers a rollback: what was submitted in a generation and not acknowledged by

@@ -1,0 +1,62 @@
+package posix
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// errBatch is wrapped by the error of Submit for a batch that breaks the contract.
+// It is a mistake of the caller, found before any byte of the batch was written.
+var errBatch = errors.New("invalid batch")
+
+// check refuses a batch that this queue could not carry out as promised.
+func (q *queue) check(b *backend.Batch) error {
+	if b == nil {
+		return fmt.Errorf("%w: nil", errBatch)
+	}
+	var last *file
+	var size int64
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		f, ok := w.File.(*file)
+		if !ok || f == nil || f.dir != q.dir {
+			return fmt.Errorf("%w: write %d: the file is not of this directory", errBatch, i)
+		}
+		if f != last {
+			var err error
+			if size, err = f.Size(); err != nil {
+				return err
+			}
+			last = f
+		}
+		if len(w.Data) == 0 {
+			continue
+		}
+		if err := q.checkData(w, f, size); err != nil {
+			return fmt.Errorf("%w: write %d to %s: %w", errBatch, i, f.path, err)
+		}
+	}
+	return nil
+}
+
+func (q *queue) checkData(w *backend.Write, f *file, size int64) error {
+	n, align := int64(len(w.Data)), int64(q.limits.Alignment)
+	switch {
+	case w.Offset < 0 || w.Offset > math.MaxInt64-n || w.Offset+n > size:
+		return fmt.Errorf("%d bytes at offset %d are outside the file's %d bytes", n, w.Offset, size)
+	case w.Offset%align != 0 || n%align != 0:
+		return fmt.Errorf("%d bytes at offset %d are not aligned to %d", n, w.Offset, align)
+	case !q.pool.holds(w.Buffer, w.Data):
+		return errors.New("the data does not lie in a buffer of this queue")
+	}
+	// The device reads memory at its own alignment. Any multiple of a sector is good
+	// for all of them; the kernel's own error for less would come after the fact.
+	if f.direct != nil && uintptr(unsafe.Pointer(&w.Data[0]))%sectorSize != 0 {
+		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", sectorSize)
+	}
+	return nil
+}

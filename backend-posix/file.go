@@ -1,0 +1,136 @@
+package posix
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// file is one open file: a buffered descriptor that reads, and, where the directory
+// is written directly, a direct one that writes. The kernel drops the cached pages
+// that a direct write covers before the write returns, so the two agree.
+type file struct {
+	guard
+	dir      *dir
+	path     string // its name when it was opened, for messages only
+	buffered *os.File
+	direct   *os.File // nil: writes go through buffered
+
+	// syncMu makes "the sync failed" and the note of it one step. A failure is
+	// reported once per descriptor: with two syncs at the same time one gets it and
+	// the other gets nil for data that is just as lost.
+	syncMu sync.Mutex
+	failed atomic.Pointer[error] // the first failure of a sync
+}
+
+var _ backend.File = (*file)(nil)
+
+func (f *file) wrap(op string, err error) error {
+	return &fs.PathError{Op: op, Path: f.path, Err: err}
+}
+
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.enter(); err != nil {
+		return 0, f.wrap("read", err)
+	}
+	defer f.leave()
+	return f.buffered.ReadAt(p, off)
+}
+
+func (f *file) Size() (int64, error) {
+	if err := f.enter(); err != nil {
+		return 0, f.wrap("size", err)
+	}
+	defer f.leave()
+	size, err := fileSize(f.buffered)
+	if err != nil {
+		return 0, f.wrap("size", err)
+	}
+	return size, nil
+}
+
+func (f *file) Resize(size int64) error {
+	if f.dir.readOnly {
+		return f.wrap("resize", fmt.Errorf("opened read-only: %w", fs.ErrPermission))
+	}
+	if size < 0 {
+		return f.wrap("resize", fmt.Errorf("size %d: %w", size, fs.ErrInvalid))
+	}
+	if err := f.enter(); err != nil {
+		return f.wrap("resize", err)
+	}
+	defer f.leave()
+	old, err := fileSize(f.buffered)
+	if err != nil {
+		return f.wrap("resize", err)
+	}
+	if size <= old {
+		return f.buffered.Truncate(size)
+	}
+	if err := extend(f.buffered, old, size); err != nil {
+		return f.wrap("resize", errors.Join(err, f.buffered.Truncate(old)))
+	}
+	return nil
+}
+
+func (f *file) Sync() error {
+	if err := f.enter(); err != nil {
+		return f.wrap("sync", err)
+	}
+	defer f.leave()
+	if err := f.syncData(); err != nil {
+		return err
+	}
+	// Pages that failed to be written, in this process or an earlier one, are clean
+	// in the cache and wrong: a reader would serve, and recovery would build on,
+	// bytes that the next power failure takes away.
+	if err := dropCache(f.buffered); err != nil {
+		return f.wrap("drop cache", err)
+	}
+	return nil
+}
+
+// syncData makes everything written to the file durable, once entered. After it
+// failed it fails for good: see the package comment.
+func (f *file) syncData() error {
+	f.syncMu.Lock()
+	defer f.syncMu.Unlock()
+	if err := f.failure(); err != nil {
+		return err
+	}
+	if err := datasync(f.buffered); err != nil {
+		f.fail(f.wrap("sync", err))
+	}
+	return f.failure()
+}
+
+// failure returns the error of an earlier sync.
+func (f *file) failure() error {
+	if err := f.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fail notes that a sync, or a write that was its own sync, failed.
+func (f *file) fail(err error) { f.failed.CompareAndSwap(nil, &err) }
+
+func (f *file) Close() error {
+	if err := f.close(f.release); err != nil {
+		return f.wrap("close", err)
+	}
+	return nil
+}
+
+func (f *file) release() error {
+	err := f.buffered.Close()
+	if f.direct != nil {
+		err = errors.Join(err, f.direct.Close())
+	}
+	return err
+}

@@ -1,0 +1,164 @@
+package posix
+
+import (
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+func TestReadAt(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		d := openDir(t, b, tempDir(t), backend.DirOptions{})
+		f, q := create(t, d, "f", 8192), openQueue(t, d, 1)
+		buf := buffer(t, q, 8192)
+		p := make([]byte, 5000)
+		_, err := f.ReadAt(p, 0) // fills the cache with the zeros
+		require.NoError(t, err)
+		for round := range 20 {
+			fill(buf.Bytes, round)
+			w := backend.Write{File: f, Data: buf.Bytes[:8192], Buffer: buf, Sync: round%2 == 0}
+			require.NoError(t, carryOut(t, q, w).Failed())
+			n, err := f.ReadAt(p, 3)
+			require.NoError(t, err)
+			require.Equal(t, buf.Bytes[3:3+n], p, "a read sees every write that Wait returned")
+		}
+		n, err := f.ReadAt(p, 8000)
+		assert.Equal(t, 192, n)
+		assert.ErrorIs(t, err, io.EOF)
+		_, err = f.ReadAt(p, 8192)
+		assert.ErrorIs(t, err, io.EOF)
+		_, err = f.ReadAt(p, -1)
+		assert.Error(t, err)
+		_, err = f.ReadAt(p, math.MaxInt64)
+		assert.Error(t, err)
+	})
+}
+
+func TestResize(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		d := openDir(t, b, tempDir(t), backend.DirOptions{})
+		f, q := create(t, d, "f", 16384), openQueue(t, d, 1)
+		buf := buffer(t, q, 16384)
+		w := backend.Write{File: f, Data: buf.Bytes[:16384], Buffer: buf, Sync: true}
+		require.NoError(t, carryOut(t, q, w).Failed())
+
+		require.NoError(t, f.Resize(5000))
+		assert.Equal(t, buf.Bytes[:5000], content(t, f))
+		require.NoError(t, f.Resize(100_000))
+		p := content(t, f)
+		require.Len(t, p, 100_000)
+		assert.Equal(t, buf.Bytes[:5000], p[:5000])
+		requireZeros(t, p[5000:])
+		require.NoError(t, f.Resize(100_000))
+		require.NoError(t, f.Sync())
+		assert.Equal(t, p, content(t, openFile(t, d, "f")))
+
+		require.Error(t, f.Resize(-1))
+		require.Error(t, f.Resize(math.MaxInt64))
+		assert.Equal(t, p, content(t, f), "a failed Resize changes nothing")
+
+		require.NoError(t, f.Resize(0))
+		err := q.Submit(&backend.Batch{Writes: []backend.Write{w}})
+		require.ErrorIs(t, err, errBatch, "a write is checked against the size of now")
+	})
+}
+
+// A file whose sync failed is not synced again: the kernel would say nil for data
+// that is gone.
+func TestFailedSyncStays(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		d := openDir(t, b, tempDir(t), backend.DirOptions{})
+		f, other, q := create(t, d, "f", 4096), create(t, d, "other", 4096), openQueue(t, d, 1)
+		buf := buffer(t, q, 4096)
+
+		// A pipe cannot be synced: the same as a device that fails, once.
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		good := f.(*file).buffered
+		f.(*file).buffered = w
+		first := f.Sync()
+		require.Error(t, first)
+		f.(*file).buffered = good
+		require.NoError(t, r.Close())
+		require.NoError(t, w.Close())
+
+		assert.Equal(t, first, f.Sync())
+		writes := func(f backend.File) []backend.Write {
+			return []backend.Write{{File: f, Data: buf.Bytes[:4096], Buffer: buf, Sync: true}}
+		}
+		assert.ErrorIs(t, carryOut(t, q, writes(f)...).Failed(), first)
+		assert.ErrorIs(t, carryOut(t, q, backend.Write{File: f, Sync: true}).Failed(), first)
+		both := carryOut(t, q, append(writes(f), writes(other)...)...)
+		assert.ErrorIs(t, both.Writes[0].Err, first)
+		assert.NoError(t, both.Writes[1].Err, "another file has nothing to do with it")
+		assert.NoError(t, openFile(t, d, "f").Sync(), "opened anew it is what the device holds")
+	})
+}
+
+// A failed write with Sync is a failed sync, except for lack of space.
+func TestFailedSyncedWriteStays(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		path := tempDir(t)
+		d := openDir(t, b, path, backend.DirOptions{})
+		f, q := create(t, d, "f", 8192), openQueue(t, d, 1)
+		buf := buffer(t, q, 8192)
+		readOnly, err := os.Open(filepath.Join(path, "f"))
+		require.NoError(t, err)
+		defer readOnly.Close()
+		ff := f.(*file)
+		swap := &ff.buffered
+		if isDirect(d) {
+			swap = &ff.direct
+		}
+		good := *swap
+		*swap = readOnly // its writes fail with EBADF
+		one := backend.Write{File: f, Data: buf.Bytes[:4096], Buffer: buf}
+		two := backend.Write{File: f, Offset: 4096, Data: buf.Bytes[4096:8192], Buffer: buf, Sync: true}
+		err = carryOut(t, q, two).Failed()
+		require.Error(t, err)
+		assert.ErrorContains(t, err, filepath.Join(path, "f"))
+		assert.ErrorContains(t, err, "offset 4096")
+		got := carryOut(t, q, backend.Write{File: f, Sync: true}, two)
+		assert.Error(t, got.Writes[0].Err, "nothing of the file is synced beside a write that failed")
+		assert.Error(t, got.Writes[1].Err)
+		*swap = good
+		if isDirect(d) {
+			assert.Error(t, carryOut(t, q, two).Failed(), "the write was its own sync, and failed")
+			assert.Error(t, f.Sync())
+		}
+		assert.NoError(t, carryOut(t, q, one).Failed(), "a write without Sync promises nothing")
+	})
+}
+
+func TestCloseWaitsForReads(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		d := openDir(t, b, tempDir(t), backend.DirOptions{})
+		for range 50 {
+			f, err := d.Create("f", 1<<16)
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					p := make([]byte, 1<<16)
+					for {
+						if _, err := f.ReadAt(p, 0); err != nil {
+							assert.ErrorIs(t, err, backend.ErrClosed)
+							return
+						}
+					}
+				})
+			}
+			assert.NoError(t, f.Close())
+			wg.Wait()
+			require.NoError(t, d.Remove("f"))
+		}
+	})
+}

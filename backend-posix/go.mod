@@ -1,0 +1,17 @@
+module github.com/chronik-go/wal/backend-posix
+
+go 1.26.0
+
+require (
+	github.com/chronik-go/wal/core v0.0.0
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/sys v0.49.0
+)
+
+require (
+	go.uber.org/goleak v1.3.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
+)
+
+replace github.com/chronik-go/wal/core => ../core

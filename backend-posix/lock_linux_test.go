@@ -1,0 +1,67 @@
+package posix
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// Another process's lock is respected, names its holder, and ends with the process,
+// however that ends.
+func TestLockAcrossProcesses(t *testing.T) {
+	const dirEnv = "CHRONIK_POSIX_TEST_LOCK_DIR"
+	if isChild(t) {
+		d, err := New().OpenDir(os.Getenv(dirEnv), backend.DirOptions{})
+		require.NoError(t, err)
+		require.NoError(t, d.Lock())
+		fmt.Println("locked")
+		_, _ = os.Stdin.Read(make([]byte, 1)) // until killed
+		return
+	}
+	path := tempDir(t)
+	child := childCommand(t)
+	child.Env = append(child.Env, dirEnv+"="+path)
+	hold, err := child.StdinPipe()
+	require.NoError(t, err)
+	defer hold.Close()
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	t.Cleanup(func() { _ = child.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "locked" {
+	}
+	require.Equal(t, "locked", lines.Text())
+
+	d := openDir(t, New(), path, backend.DirOptions{})
+	err = d.Lock()
+	require.ErrorIs(t, err, backend.ErrLocked)
+	assert.ErrorContains(t, err, fmt.Sprint("process ", child.Process.Pid))
+	_, err = d.List()
+	require.NoError(t, err, "a lock does not keep readers out")
+
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+	require.NoError(t, d.Lock(), "a killed process holds nothing")
+	second := openDir(t, New(), path, backend.DirOptions{})
+	require.ErrorContains(t, second.Lock(), "this process")
+	names, err := d.List()
+	require.NoError(t, err)
+	assert.Empty(t, names, "the lock leaves no file")
+}
+
+// The lock needs no permission to write.
+func TestLockReadOnly(t *testing.T) {
+	path := tempDir(t)
+	require.NoError(t, os.Chmod(path, 0o500))
+	reader := openDir(t, New(), path, backend.DirOptions{ReadOnly: true})
+	require.NoError(t, reader.Lock())
+	require.ErrorIs(t, openDir(t, New(), path, backend.DirOptions{ReadOnly: true}).Lock(), backend.ErrLocked)
+	require.NoError(t, os.Chmod(path, 0o700))
+}

@@ -1,0 +1,131 @@
+package posix
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// Files and directories are private, and usable by their owner, under any umask.
+// The umask is the process's: a child's.
+func TestUmask(t *testing.T) {
+	if !isChild(t) {
+		runInChild(t, nil)
+		return
+	}
+	base := t.TempDir()
+	t.Run("not as root", func(t *testing.T) { // root may open everything
+		if os.Geteuid() == 0 {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			require.NoError(t, os.Chown(base, 65534, 65534))
+			require.NoError(t, os.Chmod(filepath.Dir(base), 0o755))
+			require.NoError(t, unix.Setfsuid(65534))
+		}
+		testUmask(t, base)
+	})
+	unix.Umask(0o022)
+}
+
+func testUmask(t *testing.T, base string) {
+	for _, umask := range []int{0, 0o022, 0o077, 0o277, 0o700, 0o777} {
+		for _, mode := range []DirectMode{DirectOn, DirectOff} {
+			unix.Umask(umask)
+			path, err := os.MkdirTemp(base, "")
+			require.NoError(t, err)
+			require.NoError(t, os.Chmod(path, 0o700))
+			b := New(WithDirect(mode))
+			d, err := b.OpenDir(filepath.Join(path, "a", "b"), backend.DirOptions{Create: true})
+			require.NoError(t, err, "umask %o", umask)
+			f, err := d.Create("f", 4096)
+			require.NoError(t, err, "umask %o", umask)
+			for name, want := range map[string]os.FileMode{"a": 0o700, "a/b": 0o700, "a/b/f": 0o600} {
+				fi, err := os.Stat(filepath.Join(path, name))
+				require.NoError(t, err)
+				assert.Equal(t, want, fi.Mode().Perm(), "%s, umask %o", name, umask)
+			}
+			require.NoError(t, f.Close())
+			f, err = d.Open("f")
+			require.NoError(t, err, "umask %o", umask)
+			require.NoError(t, f.Close())
+			require.NoError(t, d.Close())
+		}
+	}
+}
+
+// What is not a regular file is refused, without waiting and without a trace.
+func TestOpenRefusesOtherKinds(t *testing.T) {
+	path := tempDir(t)
+	require.NoError(t, os.WriteFile(filepath.Join(path, "real"), []byte("kept"), 0o600))
+	require.NoError(t, os.Symlink("real", filepath.Join(path, "link")))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(path, "dangling")))
+	require.NoError(t, os.Mkdir(filepath.Join(path, "directory"), 0o700))
+	require.NoError(t, unix.Mkfifo(filepath.Join(path, "fifo"), 0o600))
+	t.Chdir(path) // the path of a socket has to be short
+	socket, err := net.Listen("unix", "socket")
+	require.NoError(t, err)
+	t.Cleanup(func() { socket.Close() })
+
+	bothModes(t, func(t *testing.T, b *Backend) {
+		for _, readOnly := range []bool{false, true} {
+			d := openDir(t, b, path, backend.DirOptions{ReadOnly: readOnly})
+			for _, name := range []string{"link", "dangling", "directory", "fifo", "socket"} {
+				_, err := d.Open(name)
+				assert.ErrorIs(t, err, backend.ErrNotRegular, "%s, read-only %t", name, readOnly)
+			}
+			openFile(t, d, "real")
+		}
+	})
+}
+
+// The directory's path is used once: afterwards it may change.
+func TestRenamedDirectory(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		path := tempDir(t)
+		was, is := filepath.Join(path, "was"), filepath.Join(path, "is")
+		d := openDir(t, b, was, backend.DirOptions{Create: true})
+		require.NoError(t, os.Rename(was, is))
+		require.NoError(t, os.Mkdir(was, 0o700)) // a decoy
+		q := openQueue(t, d, 1)
+		buf := buffer(t, q, 4096)
+		f := create(t, d, "f", 4096)
+		require.NoError(t, carryOut(t, q, backend.Write{File: f, Data: buf.Bytes[:4096], Buffer: buf, Sync: true}).Failed())
+		require.NoError(t, d.Rename("f", "g"))
+		require.NoError(t, d.Sync())
+		openFile(t, d, "g")
+		names, err := d.List()
+		require.NoError(t, err)
+		assert.Equal(t, []string{"g"}, names)
+		p, err := os.ReadFile(filepath.Join(is, "g"))
+		require.NoError(t, err)
+		assert.Equal(t, buf.Bytes[:4096], p)
+		require.NoError(t, d.Remove("g"))
+		assert.NoFileExists(t, filepath.Join(is, "g"))
+	})
+}
+
+// A child process of the application inherits nothing: it would keep the lock.
+func TestCloseOnExec(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		path := tempDir(t)
+		d := openDir(t, b, path, backend.DirOptions{})
+		f := create(t, d, "f", 0).(*file)
+		g := openFile(t, d, "f").(*file)
+		for _, open := range []*os.File{d.(*dir).h.f, f.buffered, f.direct, g.buffered, g.direct} {
+			if open == nil {
+				assert.False(t, isDirect(d))
+				continue
+			}
+			flags, err := unix.FcntlInt(open.Fd(), unix.F_GETFD, 0)
+			require.NoError(t, err)
+			assert.NotZero(t, flags&unix.FD_CLOEXEC, open.Name())
+		}
+	})
+}

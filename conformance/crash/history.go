@@ -1,0 +1,142 @@
+package crash
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/chronik-go/wal/core/backend/sim"
+)
+
+// key names a partition.
+type key struct {
+	topic string
+	num   int32
+}
+
+func (k key) String() string { return fmt.Sprintf("%s/%d", k.topic, k.num) }
+
+type opKind uint8
+
+const (
+	opAppend opKind = iota + 1
+	opTruncateBefore
+	opTruncateAfter
+)
+
+func (k opKind) String() string {
+	return [...]string{opAppend: "append", opTruncateBefore: "truncate-before", opTruncateAfter: "truncate-after"}[k]
+}
+
+// op is one operation that a workload submitted. Its producer fills in the rest while
+// the workload runs; afterwards it does not change.
+type op struct {
+	kind   opKind
+	part   *part
+	id     uint64
+	at     int64    // of truncations: their argument; of appends: the offset asked for, or -1
+	hashes []uint64 // of an append: its records'
+	placed bool     // an append: the log gave it an offset
+	offset int64    // of its first record
+	index  int      // place in part.ops; -1: it never got into the log
+	failed error    // it was reported as not done
+}
+
+func (o *op) String() string {
+	switch {
+	case o.kind != opAppend:
+		return fmt.Sprintf("%v %d", o.kind, o.at)
+	case o.placed:
+		return fmt.Sprintf("append %d at %d", len(o.hashes), o.offset)
+	}
+	return fmt.Sprintf("append %d", len(o.hashes))
+}
+
+// part is what a workload did to one partition.
+type part struct {
+	key
+	base   state
+	shared bool // several producers append to it; there is no truncation of its suffix
+	mu     sync.Mutex
+	ops    []*op // in the order of submission, once the workload has ended
+	// states are the partition after the first i operations.
+	states []state
+}
+
+// The kinds of notes in the trace.
+type noteKind uint8
+
+const (
+	noteOpened  noteKind = iota + 1 // an Open for writing has returned
+	noteBegun                       // op is about to be submitted
+	noteAcked                       // op was acknowledged
+	noteDurable                     // op, and what came before, is known to be durable
+	noteSeen                        // a reader saw op
+	noteFailed                      // op was reported as failed
+)
+
+// note is what a workload leaves in the trace of the disk.
+type note struct {
+	kind noteKind
+	op   *op
+}
+
+// history is a workload that has run.
+type history struct {
+	plan  plan
+	parts map[key]*part
+	trace *sim.Trace
+	// known tells whose a record is, by its hash, over all lives of the disk.
+	known *known
+}
+
+// known is a registry of all records that a workload made.
+type known struct {
+	mu  sync.Mutex
+	ops map[uint64]*op
+	ids uint64
+}
+
+func (k *known) add(o *op) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range o.hashes {
+		k.ops[h] = o
+	}
+}
+
+func (k *known) next() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ids++
+	return k.ids
+}
+
+func (k *known) find(hash uint64) *op {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ops[hash]
+}
+
+// settle puts the operations of each partition in order and computes its states.
+func (h *history) settle() {
+	for _, p := range h.parts {
+		all := p.ops
+		p.ops = nil
+		for _, o := range all {
+			o.index = -1
+			if o.failed == nil && (o.kind != opAppend || o.placed) {
+				p.ops = append(p.ops, o)
+			}
+		}
+		if p.shared {
+			slices.SortStableFunc(p.ops, func(a, b *op) int { return cmp.Compare(a.offset, b.offset) })
+		}
+		p.states = append(p.states[:0], p.base)
+		for i, o := range p.ops {
+			o.index = i
+			p.states = append(p.states, p.states[i].after(o))
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// acks are the lines that append prints for n records.
+func acks(topic string, partition, first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s %d %d\n", topic, partition, first+i)
+	}
+	return b.String()
+}
+
+// prefixed is a length-prefixed input.
+func prefixed(values ...string) string {
+	var b []byte
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	return string(b)
+}
+
+func TestAppendReadRoundTrip(t *testing.T) {
+	for _, c := range []struct {
+		name, input, output string
+		records             int
+		flags               []string
+	}{
+		{"lines", "a\nbc\nd\n", "a\nbc\nd\n", 3, nil},
+		{"no newline at the end", "a\nb", "a\nb\n", 2, []string{"--lines"}},
+		{"empty lines are records", "\n\na\n\n", "\n\na\n\n", 4, nil},
+		{"no input, no record", "", "", 0, nil},
+		{"other bytes", "\x00\xff\r\n\t\xfe\n", "\x00\xff\r\n\t\xfe\n", 2, nil},
+		{"20,000 lines", lines(20_000), lines(20_000), 20_000, nil},
+		{"one in flight", lines(100), lines(100), 100, []string{"--inflight", "1"}},
+		{"batches", lines(100), lines(100), 100, []string{"--batch", "7"}},
+		{"batch beyond the input", "a\nb\n", "a\nb\n", 2, []string{"--batch", "1000"}},
+		{"longer than a buffer", strings.Repeat("long ", 1<<20) + "\nshort\n",
+			strings.Repeat("long ", 1<<20) + "\nshort\n", 2, nil},
+		{"length-prefixed", prefixed("a\nb", "", "c"), "a\nb\n\nc\n", 3, []string{"--length-prefixed"}},
+		{"length-prefixed, long", prefixed(strings.Repeat("x", 3<<20)), strings.Repeat("x", 3<<20) + "\n", 1,
+			[]string{"--length-prefixed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			args := append([]string{"append", "--dir", dir, "--topic", "t", "--partition", "3"}, c.flags...)
+			require.Equal(t, acks("t", 3, 0, c.records), ok(t, c.input, args...))
+			if c.records == 0 {
+				return
+			}
+			got := ok(t, "", "read", "--dir", dir, "--topic", "t", "--partition", "3")
+			require.True(t, got == c.output, "read %d bytes, want %d", len(got), len(c.output))
+			require.Equal(t, acks("t", 3, c.records, 1), ok(t, "more\n", "append", "--dir", dir, "--topic", "t", "--partition", "3"))
+		})
+	}
+}
+
+func TestAppendBatchIsOneAppend(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, lines(10), "append", "--dir", dir, "--topic", "t", "--batch", "4")
+	var batches []float64
+	for line := range strings.Lines(ok(t, "", "dump", "--dir", dir, "--json")) {
+		if item := decode[map[string]any](t, line); item["type"] == "batch" && item["kind"] == "data" {
+			batches = append(batches, item["count"].(float64))
+		}
+	}
+	require.Equal(t, []float64{4, 4, 2}, batches)
+}
+
+// Neither records nor acks wait for the end of the input.
+func TestAppendAcksWhileInputIsOpen(t *testing.T) {
+	in, feed, err := os.Pipe()
+	require.NoError(t, err)
+	defer in.Close()
+	out, acked := io.Pipe()
+	done := make(chan int)
+	go func() {
+		done <- Run(t.Context(), Streams{in, acked, io.Discard}, []string{"append", "--dir", t.TempDir(), "--topic", "t"})
+		acked.Close()
+	}()
+	lines := bufio.NewReader(out)
+	for i := range 5 {
+		fmt.Fprintf(feed, "record %d\n", i)
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("t 0 %d\n", i), line)
+	}
+	feed.Close()
+	require.Zero(t, <-done)
+}
+
+// What was acknowledged is in the log while the writer still has it open.
+func TestReadBesideRunningAppend(t *testing.T) {
+	dir := t.TempDir()
+	feed, acked, wait := startAppend(t, dir)
+	for i := range 3 {
+		fmt.Fprintf(feed, "record %d\n", i)
+		_, err := acked.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, i+1, strings.Count(ok(t, "", "read", "--dir", dir, "--topic", "t"), "\n"))
+	}
+	o := run(t, "x\n", "append", "--dir", dir, "--topic", "t")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "locked")
+	require.Contains(t, ok(t, "", "verify", "--dir", dir), "records          3\n")
+	feed.Close()
+	require.Zero(t, wait())
+}
+
+// startAppend runs append within this process, on a pipe.
+func startAppend(t *testing.T, dir string) (feed *os.File, acked *bufio.Reader, wait func() int) {
+	t.Helper()
+	in, feed, err := os.Pipe()
+	require.NoError(t, err)
+	out, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- Run(t.Context(), Streams{in, w, io.Discard}, []string{"append", "--dir", dir, "--topic", "t"})
+		w.Close()
+		in.Close()
+	}()
+	t.Cleanup(func() { feed.Close() })
+	return feed, bufio.NewReader(out), func() int { return <-done }
+}
+
+func TestAppendRefusesBrokenInput(t *testing.T) {
+	huge := binary.LittleEndian.AppendUint32(nil, 100<<20)
+	for _, c := range []struct {
+		name, input, want string
+		flags             []string
+		records           int
+	}{
+		{"cut off in a length", prefixed("abc", "d") + "\x01\x00", "record 3, at byte 12 of the input, is cut off: the input ends 2 bytes into its length", []string{"--length-prefixed"}, 2},
+		{"cut off in a record", prefixed("abc", "defg")[:13], "record 2, at byte 7 of the input, is cut off: the input ends after 2 of its 4 bytes", []string{"--length-prefixed"}, 1},
+		{"cut off in a batch", prefixed("abc", "defg")[:13], "record 2, at byte 7", []string{"--length-prefixed", "--batch", "9"}, 1},
+		{"length over the limit", prefixed("abc") + string(huge), "record 2, at byte 7 of the input, says that it has 104857600 bytes: the limit is 104857576", []string{"--length-prefixed"}, 1},
+		{"line over the limit", "a\n" + strings.Repeat("x", recordLimit+1) + "\nb\n", "record 2, at byte 2 of the input, is longer than the limit of 104857576 bytes", nil, 1},
+		{"batch over the limit", strings.Repeat("x", recordLimit-10) + "\nabc\n", "records 1 to 2 of the input: record too large", []string{"--batch", "2"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			o := run(t, c.input, append([]string{"append", "--dir", dir, "--topic", "t"}, c.flags...)...)
+			require.Equal(t, 1, o.code, o.stderr)
+			require.Contains(t, o.stderr, c.want)
+			require.Equal(t, 1, strings.Count(o.stderr, "\n"), "one line: %s", o.stderr)
+			require.Equal(t, acks("t", 0, 0, c.records), o.stdout, "what came before is acknowledged")
+		})
+	}
+}
+
+func TestAppendRecordAtTheLimit(t *testing.T) {
+	dir := t.TempDir()
+	line := bytes.Repeat([]byte{'x'}, recordLimit)
+	require.Equal(t, acks("t", 0, 0, 1), ok(t, string(line)+"\n", "append", "--dir", dir, "--topic", "t"))
+	got := ok(t, "", "read", "--dir", dir, "--topic", "t")
+	require.True(t, got == string(line)+"\n", "read %d bytes", len(got))
+}

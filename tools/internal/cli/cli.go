@@ -1,0 +1,91 @@
+// Package cli is the command chronik-wal: one file a command. A command reads and
+// writes the streams it is given, so that tests run it within their own process.
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	_ "github.com/chronik-go/wal/backend-posix" // the backend of every platform
+	"github.com/chronik-go/wal/tools/internal/bench"
+)
+
+// Streams are what a command talks through.
+type Streams struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// cli is one run of the command.
+type cli struct {
+	Streams
+	flags globalFlags
+}
+
+// Main runs the command as this process and returns its exit status. A first SIGINT or
+// SIGTERM asks the command to finish; a second one ends it.
+func Main() int {
+	// A closed pipe is an error of the write that met it, not the end of the process.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Run(ctx, Streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+}
+
+// Run runs the command and returns its exit status: 0 done; 1 the log is damaged or
+// data was refused; 2 it cannot run.
+func Run(ctx context.Context, s Streams, args []string) int {
+	c := &cli{Streams: s}
+	root := c.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(s.Stdin)
+	root.SetOut(s.Stdout)
+	root.SetErr(s.Stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	return c.report(cmd, err)
+}
+
+func (c *cli) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chronik-wal",
+		Short: "Append to, read, check, mend and measure a write-ahead log",
+		Long: "Append to, read, check, mend and measure a write-ahead log.\n\n" +
+			"Exit status: 0 done; 1 the log is damaged or data was refused; 2 it cannot run.",
+		Version:            bench.Build(),
+		SilenceUsage:       true,
+		SilenceErrors:      true,
+		DisableSuggestions: true,
+		CompletionOptions:  cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:               noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usagef("no command given: see %s --help", cmd.CommandPath())
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
+	c.flags.register(root.PersistentFlags())
+	root.AddCommand(
+		c.appendCommand(), c.readCommand(), c.lsCommand(), c.segmentsCommand(),
+		c.verifyCommand(), c.repairCommand(), c.dumpCommand(), c.truncateCommand(),
+		c.backendsCommand(), c.envCommand(), c.benchCommand(),
+	)
+	return root
+}
+
+// noArguments is the Args of commands that take flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown argument %q: see %s --help", args[0], cmd.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// damagedLog makes a log of two partitions in several segments and spoils a byte in the
+// middle of the first segment. It returns the log and all values of partition 0.
+func damagedLog(t *testing.T) (dir, segment string, values []string) {
+	t.Helper()
+	t.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "65536")
+	dir = t.TempDir()
+	for i := range 1000 {
+		values = append(values, fmt.Sprintf("%d %s", i, strings.Repeat("x", 200)))
+	}
+	ok(t, strings.Join(values, "\n")+"\n", "append", "--dir", dir, "--topic", "t", "--inflight", "8", "--fsync", "always")
+	ok(t, "a\nb\n", "append", "--dir", dir, "--topic", "u")
+	segments := decode[[]wal.SegmentInfo](t, ok(t, "", "segments", "--dir", dir, "--json"))
+	require.Greater(t, len(segments), 2)
+	segment = segments[0].Name
+	file, err := os.OpenFile(filepath.Join(dir, segment), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	b := make([]byte, 1)
+	_, err = file.ReadAt(b, 30_000)
+	require.NoError(t, err)
+	_, err = file.WriteAt([]byte{b[0] ^ 0xff}, 30_000)
+	require.NoError(t, err)
+	return dir, segment, values
+}
+
+func TestDamagedLog(t *testing.T) {
+	dir, segment, values := damagedLog(t)
+
+	o := run(t, "", "verify", "--dir", dir, "--json")
+	require.Equal(t, 1, o.code)
+	require.Contains(t, o.stderr, "repair")
+	report := decode[reportJSON](t, o.stdout)
+	require.False(t, report.OK)
+	require.Len(t, report.Damage, 1)
+	require.Equal(t, segment, report.Damage[0].Segment)
+	require.Len(t, report.Damage[0].Partitions, 1)
+	lost := report.Damage[0].Partitions[0]
+	require.Equal(t, "t", lost.Topic)
+	require.Less(t, lost.From, lost.To)
+
+	before := strings.Join(values[:lost.From], "\n") + "\n"
+	behind := strings.Join(values[lost.To:], "\n") + "\n"
+	missing := fmt.Sprintf("topic t partition 0: the records at offsets %d to %d are lost", lost.From, lost.To-1)
+
+	o = run(t, "", "read", "--dir", dir, "--topic", "t")
+	require.Equal(t, 1, o.code)
+	require.True(t, o.stdout == before, "it prints what is before the hole: %d bytes", len(o.stdout))
+	require.Contains(t, o.stderr, missing)
+	require.Equal(t, 1, strings.Count(o.stderr, "\n"))
+
+	o = run(t, "", "read", "--dir", dir, "--topic", "t", "--skip-damage")
+	require.Equal(t, 1, o.code)
+	require.True(t, o.stdout == before+behind)
+	require.Contains(t, o.stderr, missing)
+
+	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "u"), "the other partition is whole")
+	require.Equal(t, 0, run(t, "", "read", "--dir", dir, "--topic", "t", "--limit", fmt.Sprint(lost.From)).code)
+
+	repaired(t, dir, lost.From, lost.To, before+behind)
+}
+
+// repaired repairs the log and looks at what it says and leaves.
+func repaired(t *testing.T, dir string, from, to int64, kept string) {
+	t.Helper()
+	quarantine := filepath.Join(t.TempDir(), "q")
+	image := tree(t, dir)
+	dry := decode[repairJSON](t, ok(t, "", "repair", "--dir", dir, "--dry-run", "--json"))
+	require.True(t, dry.DryRun)
+	require.Equal(t, image, tree(t, dir), "a dry run changes nothing")
+
+	out := ok(t, "", "repair", "--dir", dir, "--quarantine", quarantine)
+	require.Contains(t, out, fmt.Sprintf("t/0 offsets %d to %d", from, to-1))
+	require.Contains(t, ok(t, "", "verify", "--dir", dir), "ok               true")
+	require.Equal(t, acks("t", 0, 1000, 1), ok(t, "new\n", "append", "--dir", dir, "--topic", "t"))
+	o := run(t, "", "read", "--dir", dir, "--topic", "t", "--skip-damage")
+	require.True(t, o.stdout == kept+"new\n", "every record that is not damaged is kept: %s", o.stderr)
+	require.Contains(t, ok(t, "", "repair", "--dir", dir, "--quarantine", quarantine), "nothing to repair")
+}
+
+// tree returns the content of every file of a directory.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		files[path] = string(b)
+		return err
+	}))
+	return files
+}
+
+// The commands that only look need no write permission and change no byte.
+func TestReadOnlyCommandsChangeNothing(t *testing.T) {
+	dir, _, _ := damagedLog(t)
+	for _, broken := range []bool{true, false} {
+		if !broken {
+			ok(t, "", "repair", "--dir", dir, "--quarantine", filepath.Join(t.TempDir(), "q"))
+		}
+		image := tree(t, dir)
+		for _, command := range []string{"verify", "read --topic t", "ls", "segments", "dump", "env", "backends", "repair --dry-run"} {
+			o := run(t, "", append(strings.Fields(command), "--dir", dir)...)
+			require.Less(t, o.code, 2, "%s: %s", command, o.stderr)
+			require.Equal(t, image, tree(t, dir), command)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// The exit statuses other than 0.
+const (
+	exitRefused = 1 // the log is damaged or data was refused
+	exitCannot  = 2 // usage, no such directory, locked, permission
+)
+
+// errRefused is wrapped by errors about input that is not appended.
+var errRefused = errors.New("refused")
+
+// errStdout is wrapped by errors of writing to standard output.
+var errStdout = errors.New("cannot write to standard output")
+
+// stdoutError says that err is about standard output.
+func stdoutError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errStdout, err)
+}
+
+// usagef returns an error about how the command was called.
+func usagef(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// refusedError is a message that exits with exitRefused. The message stands alone; the
+// sentinel only carries the exit status.
+type refusedError struct{ error }
+
+func (e refusedError) Unwrap() []error { return []error{errRefused, e.error} }
+
+func refusef(format string, args ...any) error {
+	return refusedError{fmt.Errorf(format, args...)}
+}
+
+// report prints err as one line and returns the exit status.
+func (c *cli) report(cmd *cobra.Command, err error) int {
+	if errors.Is(err, errStdout) && errors.Is(err, syscall.EPIPE) && cmd.Name() != "append" {
+		return 0 // whoever read the output has seen enough, as in read | head
+	}
+	line := err.Error()
+	if advice := advise(err); advice != "" {
+		line += ": " + advice
+	}
+	fmt.Fprintf(c.Stderr, "%s: %s\n", cmd.CommandPath(), oneLine(line))
+	return exitStatus(err)
+}
+
+func exitStatus(err error) int {
+	if errors.Is(err, errStdout) {
+		return exitCannot
+	}
+	for _, refused := range []error{
+		errRefused, wal.ErrDamaged, wal.ErrRecordTooLarge, wal.ErrNoSpace, wal.ErrFailed, syscall.ENOSPC,
+	} {
+		if errors.Is(err, refused) {
+			return exitRefused
+		}
+	}
+	return exitCannot
+}
+
+// advise says what to do about err, where its text does not say it already.
+func advise(err error) string {
+	for _, a := range []struct {
+		is     error
+		advice string
+	}{
+		{wal.ErrLocked, "stop the process that writes to it, or use a read-only command"},
+		{wal.ErrNotLog, "check --dir; append makes a new log"},
+		{wal.ErrNoPartition, "chronik-wal ls shows what there is"},
+		{wal.ErrFailed, "look for device errors in the kernel's log, then run chronik-wal verify"},
+		{fs.ErrNotExist, "check --dir"},
+		{syscall.ENOTDIR, "--dir names the directory of a log, not a file"},
+		{syscall.EROFS, "read-only commands work there; to write, mount it writable"},
+		{fs.ErrPermission, "run it as the user that owns the log"},
+		{syscall.EPIPE, "whoever read the acks is gone; what was printed is durable, more may be"},
+	} {
+		if errors.Is(err, a.is) {
+			return a.advice
+		}
+	}
+	return ""
+}
+
+// oneLine joins what a library spread over several lines.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each thing that people get wrong has one line on standard error that says what to do.
+func TestUserErrors(t *testing.T) {
+	empty, log := t.TempDir(), t.TempDir()
+	ok(t, "a\n", "append", "--dir", log, "--topic", "t")
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	missing := filepath.Join(empty, "missing")
+	for _, c := range []struct {
+		args, want string
+		code       int
+	}{
+		{"", "no command given: see chronik-wal --help", 2},
+		{"frobnicate", `unknown argument "frobnicate"`, 2},
+		{"read --topic t", "give --dir DIR or set CHRONIK_WAL_DATA_DIR", 2},
+		{"ls --frob", "unknown flag: --frob: see chronik-wal ls --help", 2},
+		{"ls extra", `unknown argument "extra"`, 2},
+		{"read --dir LOG", "no topic: give --topic NAME", 2},
+		{"read --dir LOG --topic u", "no such partition", 2},
+		{"read --dir LOG --topic t --partition 1", "no such partition", 2},
+		{"read --dir LOG --topic t --partition x", "invalid argument", 2},
+		{"read --dir LOG --topic t --from 7", "offset out of range", 2},
+		{"read --dir LOG --topic t --format xml", "one of value, json, length-prefixed", 2},
+		{"read --dir MISSING --topic t", "no such file or directory: check --dir", 2},
+		{"ls --dir MISSING", "no such file or directory: check --dir", 2},
+		{"segments --dir MISSING", "no such file or directory: check --dir", 2},
+		{"verify --dir MISSING", "no such file or directory: check --dir", 2},
+		{"dump --dir MISSING", "no such file or directory: check --dir", 2},
+		{"repair --dir MISSING --quarantine MISSING/q", "no such file or directory: check --dir", 2},
+		{"truncate --dir MISSING --topic t --before 1", "no such file or directory: check --dir", 2},
+		{"read --dir EMPTY --topic t", "no log in this directory", 2},
+		{"ls --dir EMPTY", "no log in this directory", 2},
+		{"segments --dir EMPTY", "no log in this directory", 2},
+		{"verify --dir EMPTY", "no log in this directory", 2},
+		{"dump --dir EMPTY", "no log in this directory", 2},
+		{"repair --dir EMPTY --dry-run", "no log in this directory", 2},
+		{"truncate --dir EMPTY --topic t --before 1", "no log in this directory", 2},
+		{"append --dir FILE --topic t", "not a directory", 2},
+		{"read --dir FILE --topic t", "not a directory", 2},
+		{"append --dir LOG --topic a/b", "invalid topic name", 2},
+		{"append --dir LOG --topic t --partition -1", "invalid partition", 2},
+		{"append --dir LOG", "no topic", 2},
+		{"append --dir LOG --topic t --batch 0", "--batch 0: at least 1", 2},
+		{"append --dir LOG --topic t --inflight 0", "--inflight 0: at least 1", 2},
+		{"append --dir LOG --topic t --lines --length-prefixed", "exclude each other", 2},
+		{"append --dir LOG --topic t --fsync often", "one of always, batch, periodic", 2},
+		{"append --dir LOG --topic t --backend floppy", `backend "floppy" is not part of this program`, 2},
+		{"append --dir LOG --topic t --codec rot13", `codec "rot13" is not part of this program`, 2},
+		{"append --dir LOG --topic t --log-level loud", "one of trace, debug, info, warn, error, off", 2},
+		{"repair --dir LOG", "give --quarantine DIR, or --dry-run", 2},
+		{"truncate --dir LOG --topic t", "give either --before N or --after N", 2},
+		{"truncate --dir LOG --topic t --before 1 --after 1", "give either --before N or --after N", 2},
+		{"truncate --dir LOG --topic u --before 1", "no such partition", 2},
+		{"truncate --dir LOG --topic t --before 9", "offset out of range", 2},
+		{"bench", "no benchmark given", 2},
+		{"bench append --dir LOG --duration -1", "--duration: more than 0", 2},
+		{"bench append --dir LOG --producers 0", "--producers 0: from 1", 2},
+		{"bench append --dir LOG --layout heap", "shared or dedicated", 2},
+		{"bench recovery --dir LOG --size 12Q", "not a number of bytes", 2},
+		{"bench recovery --dir LOG --shutdown maybe", "clean or crash", 2},
+		{"bench recovery --dir LOG --size 1", "--size 1: at least", 2},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			args := strings.NewReplacer("LOG", log, "EMPTY", empty, "MISSING", missing, "FILE", file).Replace(c.args)
+			o := run(t, "x\n", strings.Fields(args)...)
+			require.Equal(t, c.code, o.code, o.stderr)
+			require.Contains(t, o.stderr, c.want)
+			require.Equal(t, 1, strings.Count(o.stderr, "\n"), "one line: %s", o.stderr)
+			require.Empty(t, o.stdout)
+		})
+	}
+	require.Equal(t, "a\n", ok(t, "", "read", "--dir", log, "--topic", "t"), "the log is as it was")
+	entries, err := os.ReadDir(empty)
+	require.NoError(t, err)
+	require.Empty(t, entries, "nothing was created")
+}
+
+func TestEnvironmentVariables(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CHRONIK_WAL_DATA_DIR", dir)
+	ok(t, "a\n", "append", "--topic", "t")
+	require.Equal(t, "a\n", ok(t, "", "read", "--topic", "t"))
+	require.Equal(t, 2, run(t, "", "read", "--topic", "t", "--dir", t.TempDir()).code, "the flag wins")
+	for variable, value := range map[string]string{
+		"CHRONIK_WAL_SEGMENT_SIZE":     "big",
+		"CHRONIK_WAL_ROTATION_AGE":     "1h",
+		"CHRONIK_WAL_FSYNC_MODE":       "often",
+		"CHRONIK_WAL_BUFFER_SIZE":      "1",
+		"CHRONIK_WAL_DISABLE_IO_URING": "perhaps",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			for _, command := range []string{"append --topic t", "read --topic t", "env", "backends", "verify"} {
+				o := run(t, "a\n", strings.Fields(command)...)
+				require.Equal(t, 2, o.code, command)
+				require.Contains(t, o.stderr, variable, command)
+				require.Equal(t, 1, strings.Count(o.stderr, "\n"), o.stderr)
+			}
+		})
+	}
+}
+
+// failingWriter takes some bytes and then fails.
+type failingWriter struct {
+	err  error
+	left int
+}
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+func TestStandardOutputFails(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, lines(10_000), "append", "--dir", dir, "--topic", "t")
+	full := func(err error, args ...string) (int, string) {
+		var stderr bytes.Buffer
+		code := Run(t.Context(), Streams{strings.NewReader(lines(10_000)), &failingWriter{err: err, left: 10}, &stderr},
+			append(args, "--dir", dir))
+		return code, stderr.String()
+	}
+	for _, args := range [][]string{
+		{"read", "--topic", "t"}, {"ls"}, {"segments", "--json"}, {"verify"}, {"dump"}, {"env"}, {"backends"},
+	} {
+		code, stderr := full(syscall.EPIPE, args...)
+		require.Zero(t, code, "%v into a pipe that is closed, as with head: %s", args, stderr)
+		require.Empty(t, stderr)
+		code, stderr = full(syscall.EIO, args...)
+		require.Equal(t, 2, code, "%v", args)
+		require.Contains(t, stderr, "cannot write to standard output: input/output error")
+	}
+	code, stderr := full(syscall.EPIPE, "append", "--topic", "t")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "cannot write to standard output: broken pipe")
+	require.Contains(t, stderr, "what was printed is durable")
+	require.Equal(t, 1, strings.Count(stderr, "\n"))
+	require.Equal(t, 0, run(t, "", "verify", "--dir", dir).code, "the log was closed in order")
+}

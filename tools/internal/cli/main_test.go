@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// runAsCommand in the environment makes the test binary the command itself.
+const runAsCommand = "CHRONIK_WAL_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsCommand) != "" {
+		os.Exit(Main())
+	}
+	os.Setenv(runAsCommand, "1") // for what a test or a command starts
+	os.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "1048576")
+	os.Exit(m.Run())
+}
+
+// outcome is what a run of the command left.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs the command in this process.
+func run(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := Run(t.Context(), Streams{strings.NewReader(stdin), &stdout, &stderr}, args)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// ok runs the command, which must succeed, and returns its standard output.
+func ok(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	o := run(t, stdin, args...)
+	require.Zero(t, o.code, "chronik-wal %v: %s", args, o.stderr)
+	require.Empty(t, o.stderr, "chronik-wal %v", args)
+	return o.stdout
+}
+
+// process returns the command as a process of its own.
+func process(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return processContext(t.Context(), t, args...)
+}
+
+func processContext(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return exec.CommandContext(ctx, self, args...)
+}
+
+// decode decodes JSON.
+func decode[T any](t *testing.T, text string) (v T) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text), &v), "%s", text)
+	return v
+}
+
+// lines returns n lines: a number and a text that grows and shrinks.
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat("x", i%97))
+		b.WriteString(strings.Repeat("é", i%3))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

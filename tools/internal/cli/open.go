@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"errors"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// globalFlags are the flags of every command.
+type globalFlags struct {
+	dir, backend, fsync, logLevel, codec string
+}
+
+func (f *globalFlags) register(set *pflag.FlagSet) {
+	set.StringVar(&f.dir, "dir", "", "data `directory` (default: $CHRONIK_WAL_DATA_DIR)")
+	set.StringVar(&f.backend, "backend", "auto", "IO backend: auto, uring, posix or mmap")
+	set.StringVar(&f.fsync, "fsync", "", "when to acknowledge: always, batch or periodic (default: $CHRONIK_WAL_FSYNC_MODE or batch)")
+	set.StringVar(&f.logLevel, "log-level", "error", "what to log on standard error: trace, debug, info, warn, error or off")
+	set.StringVar(&f.codec, "codec", "none", "compression of what is appended: none")
+}
+
+// dataDir returns the directory that the command works on.
+func (c *cli) dataDir() (string, error) {
+	if c.flags.dir != "" {
+		return c.flags.dir, nil
+	}
+	if dir := wal.DataDir(); dir != "" {
+		return dir, nil
+	}
+	return "", usagef("no data directory: give --dir DIR or set CHRONIK_WAL_DATA_DIR")
+}
+
+// options turns the flags of every command into options of the log.
+func (c *cli) options() ([]wal.Option, error) {
+	var opts []wal.Option
+	if c.flags.backend != "auto" {
+		b, err := backend.Named(c.flags.backend)
+		if err != nil {
+			return nil, usagef("--backend: %w", err)
+		}
+		opts = append(opts, wal.WithBackend(b))
+	}
+	if c.flags.fsync != "" {
+		mode, err := wal.ParseFsyncMode(c.flags.fsync)
+		if err != nil {
+			return nil, usagef("--fsync: %w", err)
+		}
+		opts = append(opts, wal.WithFsyncMode(mode))
+	}
+	if c.flags.codec != "none" {
+		return nil, usagef("--codec: codec %q is not part of this program (it has: none)", c.flags.codec)
+	}
+	level := hclog.LevelFromString(c.flags.logLevel)
+	if level == hclog.NoLevel {
+		return nil, usagef("--log-level: unknown level %q: one of trace, debug, info, warn, error, off", c.flags.logLevel)
+	}
+	return append(opts, wal.WithLogger(hclog.New(&hclog.LoggerOptions{
+		Name: "chronik-wal", Level: level, Output: c.Stderr,
+	}))), nil
+}
+
+// openWriter opens the log for writing; it makes a missing one only if create is set.
+func (c *cli) openWriter(create bool) (*wal.Manager, error) {
+	dir, err := c.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	if !create {
+		// Opened read-only first, a directory without a log is left as it is.
+		m, err := wal.Open(dir, append(opts, wal.WithReadOnly(), wal.WithAllowDamage())...)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return wal.Open(dir, append(opts, wal.WithProgress(c.progress("recovering")))...)
+}
+
+// withReader opens the log read-only, whatever its damage, and closes it behind f.
+func (c *cli) withReader(f func(*wal.Manager) error) error {
+	dir, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	opts = append(opts, wal.WithReadOnly(), wal.WithAllowDamage(), wal.WithProgress(c.progress("opening")))
+	m, err := wal.Open(dir, opts...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(m), m.Close())
+}
+
+// damageError says in one line that a log is damaged, nil if it is not.
+func damageError(damage []wal.Damage) error {
+	if len(damage) == 0 {
+		return nil
+	}
+	return &wal.DamageError{Damage: damage}
+}
+
+// topicFlags are the flags that name a partition.
+type topicFlags struct {
+	topic     string
+	partition int32
+}
+
+func (f *topicFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.topic, "topic", "", "`name` of the topic")
+	cmd.Flags().Int32Var(&f.partition, "partition", 0, "`number` of the partition")
+}
+
+func (f *topicFlags) check() error {
+	if f.topic == "" {
+		return usagef("no topic: give --topic NAME")
+	}
+	return nil
+}
+
+// isFile reports whether a stream is a file of the operating system, and which.
+func isFile(stream any) (*os.File, bool) {
+	f, ok := stream.(*os.File)
+	return f, ok && f != nil
+}
+
+// write sends what a command has to say to standard output.
+func (c *cli) write(p []byte) error {
+	_, err := c.Stdout.Write(p)
+	return stdoutError(err)
+}

@@ -1,0 +1,259 @@
+//go:build unix
+
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// start starts a command with pipes for its input and output.
+func start(t *testing.T, cmd *exec.Cmd) (feed *os.File, out *bufio.Reader, stderr *bytes.Buffer) {
+	t.Helper()
+	in, feed, err := os.Pipe()
+	require.NoError(t, err)
+	stderr = new(bytes.Buffer)
+	cmd.Stdin, cmd.Stderr = in, stderr
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	in.Close()
+	t.Cleanup(func() { feed.Close() })
+	return feed, bufio.NewReader(stdout), stderr
+}
+
+// On SIGINT and SIGTERM append stops reading, although its input is open, and closes the
+// log in order.
+func TestAppendEndsOnSignal(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := process(t, "append", "--dir", dir, "--topic", "t")
+			feed, out, stderr := start(t, cmd)
+			fmt.Fprint(feed, "a\nb\nnot a whole line")
+			for i := range 2 {
+				line, err := out.ReadString('\n')
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprintf("t 0 %d\n", i), line)
+			}
+			require.NoError(t, cmd.Process.Signal(sig))
+			require.NoError(t, cmd.Wait())
+			require.Empty(t, stderr.String())
+			require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+			segments := ok(t, "", "segments", "--dir", dir)
+			require.Contains(t, segments, "sealed", "a clean close seals")
+			require.NotContains(t, segments, "unsealed")
+		})
+	}
+}
+
+// A batch that is not full when a signal ends the input was not begun.
+func TestAppendSignalLeavesPartialBatchOut(t *testing.T) {
+	dir := t.TempDir()
+	cmd := process(t, "append", "--dir", dir, "--topic", "t", "--batch", "2")
+	feed, out, _ := start(t, cmd)
+	fmt.Fprint(feed, "a\nb\nc\n")
+	_, err := out.ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait())
+	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+}
+
+func TestFollowEndsOnSignal(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
+	cmd := process(t, "read", "--dir", dir, "--topic", "t", "--follow")
+	_, out, stderr := start(t, cmd)
+	line, err := out.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "a\n", line)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait(), "exit 0")
+	require.Empty(t, stderr.String())
+}
+
+// append | head: the acks go nowhere, and append says so. read | head is no error.
+func TestBrokenPipe(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"append", "--dir", dir, "--topic", "t"}, 2, "broken pipe: whoever read the acks is gone"},
+		{[]string{"read", "--dir", dir, "--topic", "t"}, 0, ""},
+	} {
+		cmd := process(t, c.args...)
+		cmd.Stdin = strings.NewReader(lines(200_000))
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, w, err := os.Pipe()
+		require.NoError(t, err)
+		cmd.Stdout = w
+		require.NoError(t, cmd.Start())
+		w.Close()
+		_, err = bufio.NewReaderSize(out, 16).ReadString('\n')
+		require.NoError(t, err)
+		out.Close()
+		cmd.Wait()
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), stderr.String())
+		require.Contains(t, stderr.String(), c.want)
+		require.LessOrEqual(t, strings.Count(stderr.String(), "\n"), 1, stderr.String())
+	}
+	ok(t, "", "verify", "--dir", dir)
+}
+
+// A benchmark that is interrupted leaves nothing behind.
+func TestBenchInterrupted(t *testing.T) {
+	for _, args := range []string{"append --duration 60", "baseline --duration 60", "read --duration 60 --size 1M", "recovery --size 100G"} {
+		t.Run(args, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := process(t, append(strings.Fields("bench "+args), "--dir", dir)...)
+			stderr, err := cmd.StderrPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			text := bufio.NewReader(stderr)
+			for line := ""; !strings.HasPrefix(line, "build"); { // the machine's last line: it runs
+				line, err = text.ReadString('\n')
+				require.NoError(t, err)
+			}
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+			line, err := text.ReadString('\n')
+			require.NoError(t, err)
+			require.Contains(t, line, "interrupted; its directory was removed")
+			cmd.Wait()
+			require.Equal(t, 2, cmd.ProcessState.ExitCode())
+			entries, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Empty(t, entries)
+		})
+	}
+}
+
+// asNobody runs the command as a user who owns nothing.
+func asNobody(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED LOUDLY: permissions are tested as root only, who can become another user")
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Dir = "/"
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	require.NotNil(t, cmd.ProcessState, "%v", err)
+	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func TestPermissions(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
+	chmod := func(mode, dirMode os.FileMode) {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, _ error) error {
+			if d.IsDir() {
+				return os.Chmod(path, dirMode)
+			}
+			return os.Chmod(path, mode)
+		}))
+	}
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+
+	// Nobody may read: each command says so.
+	chmod(0o600, 0o700)
+	for _, args := range []string{"read --topic t", "ls", "segments", "verify", "dump", "append --topic t"} {
+		o := asNobody(t, "", append(strings.Fields(args), "--dir", dir)...)
+		require.Equal(t, 2, o.code, args)
+		require.Contains(t, o.stderr, "permission denied: run it as the user that owns the log", args)
+		require.Equal(t, 1, strings.Count(o.stderr, "\n"), o.stderr)
+	}
+	// Nobody may write: what only looks, works.
+	chmod(0o644, 0o755)
+	for _, args := range []string{"read --topic t", "ls", "segments", "verify", "dump"} {
+		o := asNobody(t, "", append(strings.Fields(args), "--dir", dir)...)
+		require.Zero(t, o.code, "%s: %s", args, o.stderr)
+	}
+	for _, args := range []string{"append --topic t", "truncate --topic t --before 1", "bench append"} {
+		o := asNobody(t, "x\n", append(strings.Fields(args), "--dir", dir)...)
+		require.Equal(t, 2, o.code, args)
+		require.Contains(t, o.stderr, "permission denied", args)
+		require.Equal(t, 1, strings.Count(o.stderr, "\n"), o.stderr)
+	}
+}
+
+// A file size limit is how a full disk looks without one: the records that fit are
+// acknowledged, the others are refused, and the log is whole.
+func TestNoSpace(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "262144")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	limited := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -f 200; exec "$0" append --topic t --dir "$1"`, self, dir)
+	limited.Stdin = strings.NewReader(lines(20_000))
+	var stdout, stderr bytes.Buffer
+	limited.Stdout, limited.Stderr = &stdout, &stderr
+	_ = limited.Run()
+	require.Equal(t, 1, limited.ProcessState.ExitCode(), stderr.String())
+	require.Contains(t, stderr.String(), "no space left for the log")
+	require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+	acked := strings.Count(stdout.String(), "\n")
+	require.Equal(t, acks("t", 0, acked, 1), ok(t, "after\n", "append", "--dir", dir, "--topic", "t"), "it goes on once there is space")
+	ok(t, "", "verify", "--dir", dir)
+}
+
+// Streams that cannot work: a directory to read from, a full device to write to.
+func TestStreamsThatCannotWork(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
+	open := func(name string, flag int) *os.File {
+		f, err := os.OpenFile(name, flag, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	for _, c := range []struct {
+		args          string
+		stdin, stdout *os.File
+		code          int
+		want          string
+	}{
+		{"append --topic t", open(dir, os.O_RDONLY), nil, 2, "cannot read standard input: is a directory"},
+		{"append --topic t", open("/dev/null", os.O_RDONLY), open("/dev/full", os.O_WRONLY), 0, ""},
+		{"read --topic t", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"ls", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+	} {
+		cmd := process(t, append(strings.Fields(c.args), "--dir", dir)...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if c.stdin != nil {
+			cmd.Stdin = c.stdin
+		}
+		if c.stdout != nil {
+			cmd.Stdout = c.stdout
+		}
+		_ = cmd.Run()
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s: %s", c.args, stderr.String())
+		require.Contains(t, stderr.String(), c.want)
+	}
+}
+
+// A terminal is not needed for anything: no progress bar goes elsewhere.
+func TestNoProgressBarWithoutTerminal(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, lines(1000), "append", "--dir", dir, "--topic", "t")
+	cmd := process(t, "verify", "--dir", dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Run())
+	require.Empty(t, stderr.String())
+}

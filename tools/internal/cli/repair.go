@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// repairJSON is what repair prints.
+type repairJSON struct {
+	DryRun  bool                `json:"dry_run"`
+	Damage  []wal.Damage        `json:"damage"`
+	Actions []string            `json:"actions"`
+	Lost    []wal.PartitionSpan `json:"lost"`
+	Moved   []string            `json:"moved"`
+}
+
+func (c *cli) repairCommand() *cobra.Command {
+	var o wal.RepairOptions
+	cmd := &cobra.Command{
+		Use:   "repair --quarantine DIR",
+		Short: "Make a damaged log openable; moves, never deletes, what it cuts",
+		Long: "Make a damaged log openable. Every undamaged record is kept; what is cut is moved\n" +
+			"to the quarantine directory; what was lost is printed, by partition and offset.",
+		Args: noArguments,
+	}
+	cmd.Flags().StringVar(&o.Quarantine, "quarantine", "", "`directory` for what is cut")
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be done and change nothing")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.repair(cmd.Context(), o, *asJSON) }
+	return cmd
+}
+
+func (c *cli) repair(ctx context.Context, o wal.RepairOptions, asJSON bool) error {
+	if o.Quarantine == "" && !o.DryRun {
+		return usagef("no quarantine: give --quarantine DIR, or --dry-run")
+	}
+	dir, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	report, err := wal.Repair(ctx, dir, o, append(opts, wal.WithProgress(c.progress("repairing")))...)
+	if err != nil {
+		return err
+	}
+	return c.printRepair(report, o.DryRun, asJSON)
+}
+
+func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON bool) error {
+	if asJSON {
+		return c.printJSON(repairJSON{dryRun, damageList(r.Damage), orEmpty(r.Actions), orEmpty(r.Lost), orEmpty(r.Moved)})
+	}
+	var t table
+	for _, d := range r.Damage {
+		t.row("damage", damageText(d))
+	}
+	for _, a := range r.Actions {
+		t.row("action", a)
+	}
+	for _, s := range r.Lost {
+		t.row("lost", spanText(s))
+	}
+	for _, m := range r.Moved {
+		t.row("moved", m)
+	}
+	switch {
+	case len(r.Damage) == 0:
+		t.row("nothing to repair: the log is not damaged")
+	case dryRun:
+		t.row("nothing was changed: this was a dry run")
+	default:
+		t.row("the log opens again")
+	}
+	return c.printTable(&t)
+}

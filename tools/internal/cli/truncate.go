@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// truncateFlags are the flags of truncate.
+type truncateFlags struct {
+	topicFlags
+	before, after       int64
+	hasBefore, hasAfter bool
+}
+
+func (c *cli) truncateCommand() *cobra.Command {
+	var f truncateFlags
+	cmd := &cobra.Command{
+		Use:   "truncate --topic T (--before N | --after N)",
+		Short: "Drop the records of a partition before or after an offset",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.hasBefore, f.hasAfter = cmd.Flags().Changed("before"), cmd.Flags().Changed("after")
+			return c.truncate(cmd.Context(), f)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().Int64Var(&f.before, "before", 0, "drop the records below this `offset`")
+	cmd.Flags().Int64Var(&f.after, "after", 0, "drop the records above this `offset`")
+	return cmd
+}
+
+func (c *cli) truncate(ctx context.Context, f truncateFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.hasBefore == f.hasAfter {
+		return usagef("give either --before N or --after N")
+	}
+	m, err := c.openWriter(false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.truncateIn(ctx, m, f), m.Close())
+}
+
+func (c *cli) truncateIn(ctx context.Context, m *wal.Manager, f truncateFlags) error {
+	p, err := m.Lookup(f.topic, f.partition)
+	if err != nil {
+		return err
+	}
+	if f.hasBefore {
+		err = p.TruncateBefore(ctx, f.before)
+	} else {
+		err = p.TruncateAfter(ctx, f.after)
+	}
+	if err != nil {
+		return err
+	}
+	return c.write(fmt.Appendf(nil, "%s %d first_offset=%d next_offset=%d\n",
+		f.topic, f.partition, p.FirstOffset(), p.NextOffset()))
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// reportJSON is what verify prints.
+type reportJSON struct {
+	OK            bool         `json:"ok"`
+	Segments      int          `json:"segments"`
+	Records       int64        `json:"records"`
+	Bytes         int64        `json:"bytes"`
+	TornTailBytes int64        `json:"torn_tail_bytes"`
+	Damage        []wal.Damage `json:"damage"`
+}
+
+func (c *cli) verifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Read everything and check it; changes nothing", Args: noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.verify(cmd.Context(), *asJSON) }
+	return cmd
+}
+
+func (c *cli) verify(ctx context.Context, asJSON bool) error {
+	dir, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	report, err := wal.Verify(ctx, dir, append(opts, wal.WithProgress(c.progress("verifying")))...)
+	if err != nil {
+		return err
+	}
+	if err := c.printReport(report, asJSON); err != nil && report.OK {
+		return err
+	}
+	if !report.OK {
+		return damageError(report.Damage)
+	}
+	return nil
+}
+
+func (c *cli) printReport(r *wal.Report, asJSON bool) error {
+	if asJSON {
+		return c.printJSON(reportJSON{r.OK, r.Segments, r.Records, r.Bytes, r.TornTailBytes, damageList(r.Damage)})
+	}
+	var t table
+	t.row("ok", r.OK)
+	t.row("segments", r.Segments)
+	t.row("records", r.Records)
+	t.row("bytes", r.Bytes)
+	t.row("torn_tail_bytes", r.TornTailBytes)
+	for _, d := range r.Damage {
+		t.row("damage", damageText(d))
+	}
+	return c.printTable(&t)
+}
+
+// damageList is list with [] in place of what is absent.
+func damageList(list []wal.Damage) []wal.Damage {
+	out := make([]wal.Damage, len(list))
+	for i, d := range list {
+		d.Partitions = orEmpty(d.Partitions)
+		out[i] = d
+	}
+	return out
+}
+
+func damageText(d wal.Damage) string {
+	text := fmt.Sprintf("%s at byte %d, %d bytes: %s", d.Segment, d.Offset, d.Length, d.Reason)
+	if len(d.Partitions) > 0 {
+		text += "; lost: " + spans(d.Partitions)
+	}
+	return text
+}
