@@ -15,8 +15,8 @@ var update = flag.Bool("update", false, "write the golden files of the current f
 func golden(t *testing.T, name string) []byte {
 	t.Helper()
 	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
-		require.NoError(t, os.WriteFile(name, goldenFiles()[name], 0o644))
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, goldenFiles()[name], 0o600))
 	}
 	b, err := os.ReadFile(name)
 	require.NoError(t, err)

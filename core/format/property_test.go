@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"math"
 	"testing"
 
@@ -10,6 +11,9 @@ import (
 
 // Whatever is encoded is decoded to the same value, and that encoded again to the same
 // bytes. A failure prints the seed and the command that repeats it.
+
+// usedBuffer is one that encoders must not leave anything of.
+func usedBuffer(n int) []byte { return bytes.Repeat([]byte{0xee}, n) }
 
 func drawBytes(t *rapid.T, label string) []byte {
 	if rapid.Bool().Draw(t, label+" is nil") {
@@ -47,11 +51,15 @@ func drawLink(t *rapid.T, segment uint64) Link {
 
 func drawDeclaration(t *rapid.T) Declaration {
 	next := rapid.Int64Min(0).Draw(t, "next")
+	first := rapid.Int64Range(0, next).Draw(t, "first")
+	gap := rapid.Int64Range(0, next-first).Draw(t, "gap")
 	return Declaration{
 		Topic:     string(rapid.SliceOfN(rapid.Byte(), 1, MaxTopic).Draw(t, "topic")),
 		Partition: rapid.Int32Min(0).Draw(t, "partition"),
-		First:     rapid.Int64Range(0, next).Draw(t, "first"),
+		First:     first,
 		Next:      next,
+		Gap:       gap,
+		GapLost:   gap > 0 && rapid.Bool().Draw(t, "gap lost"),
 	}
 }
 
@@ -89,14 +97,11 @@ func TestSegmentHeaderRoundTrip(t *testing.T) {
 			Epoch:     rapid.Uint64Min(1).Draw(t, "epoch"),
 			Created:   rapid.Int64().Draw(t, "created"),
 		}
-		if number > 1 && rapid.Bool().Draw(t, "has a predecessor") {
-			h.Predecessor = drawLink(t, rapid.Uint64Range(1, number-1).Draw(t, "predecessor"))
+		if number > 1 {
+			h.Predecessor = drawLink(t, number-1)
 		}
 		h.FirstLSN = h.Predecessor.LSN + 1
-		b := make([]byte, HeaderSize)
-		for i := range b {
-			b[i] = 0xee // a buffer used before
-		}
+		b := usedBuffer(HeaderSize)
 		PutSegmentHeader(b, h)
 		got, err := ReadSegmentHeader(b)
 		require.NoError(t, err)
@@ -119,7 +124,7 @@ func TestFrameHeaderRoundTrip(t *testing.T) {
 		}
 		h.Length = rapid.Int64Range(FrameHeaderSize+int64(h.Entries)*EntrySize, MaxFrame).Draw(t, "length")
 		h.Durable = rapid.Uint64Range(0, h.LSN-1).Draw(t, "durable")
-		b := make([]byte, FrameHeaderSize)
+		b := usedBuffer(FrameHeaderSize)
 		h.CRC = PutFrameHeader(b, h)
 		got, err := ReadFrameHeader(b)
 		require.NoError(t, err)
@@ -161,7 +166,7 @@ func drawEntry(t *rapid.T) Entry {
 func TestDirectoryRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entries := rapid.SliceOfN(rapid.Custom(drawEntry), 1, 20).Draw(t, "entries")
-		b := make([]byte, len(entries)*EntrySize)
+		b := usedBuffer(len(entries) * EntrySize)
 		h := FrameHeader{Entries: len(entries), Length: FrameHeaderSize + int64(len(b))}
 		for i, e := range entries {
 			PutEntry(b[i*EntrySize:], e)
@@ -199,10 +204,7 @@ func TestMarkerRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "has segments") {
 			m.End = drawLink(t, rapid.Uint64Min(1).Draw(t, "segment"))
 		}
-		b := make([]byte, MarkerSize)
-		for i := range b {
-			b[i] = 0xee
-		}
+		b := usedBuffer(MarkerSize)
 		PutMarker(b, m)
 		got, err := ReadMarker(b)
 		require.NoError(t, err)

@@ -35,11 +35,14 @@ func TestSegmentHeaderRefuses(t *testing.T) {
 		"alignment written as 73":  {patch: set(hdrAlign, 64+9), want: ErrCorrupt},
 		"log id 0":                 {change: func(h *SegmentHeader) { h.Log = LogID{} }, want: ErrCorrupt},
 		"number 0":                 {change: func(h *SegmentHeader) { h.Number = 0 }, want: ErrCorrupt},
+		"number after 2^64-1":      {change: func(h *SegmentHeader) { h.Number, h.Predecessor.Segment = 0, math.MaxUint64 }, want: ErrCorrupt},
+		"first segment in a row":   {change: func(h *SegmentHeader) { h.Number = 1; h.Predecessor = Link{LSN: 4} }, want: ErrCorrupt},
 		"epoch 0":                  {change: func(h *SegmentHeader) { h.Epoch = 0 }, want: ErrCorrupt},
 		"first LSN 0":              {change: func(h *SegmentHeader) { h.FirstLSN, h.Predecessor.LSN = 0, math.MaxUint64 }, want: ErrCorrupt},
 		"first LSN too high":       {change: func(h *SegmentHeader) { h.FirstLSN++ }, want: ErrCorrupt},
 		"its own predecessor":      {change: func(h *SegmentHeader) { h.Predecessor.Segment = h.Number }, want: ErrCorrupt},
 		"predecessor behind it":    {change: func(h *SegmentHeader) { h.Predecessor.Segment = h.Number + 1 }, want: ErrCorrupt},
+		"segment left out":         {change: func(h *SegmentHeader) { h.Number++ }, want: ErrCorrupt},
 		"predecessor end negative": {change: func(h *SegmentHeader) { h.Predecessor.End = -512 }, want: ErrCorrupt},
 		"predecessor in a header":  {change: func(h *SegmentHeader) { h.Predecessor.End = 512 }, want: ErrCorrupt},
 		"predecessor end odd":      {change: func(h *SegmentHeader) { h.Predecessor.End++ }, want: ErrCorrupt},
@@ -100,6 +103,7 @@ func TestFrameHeaderRefuses(t *testing.T) {
 		}
 		_, err := ReadFrameHeader(b)
 		require.ErrorIs(t, err, tt.want, name)
+		require.Equal(t, name != "magic", IsFrame(b), name)
 	}
 	for n := range FrameHeaderSize {
 		_, err := ReadFrameHeader(make([]byte, n))
@@ -113,7 +117,7 @@ func TestFrameHeaderRefuses(t *testing.T) {
 
 func TestDirectoryRefuses(t *testing.T) {
 	data := Entry{Partition: 1, Kind: KindData, Base: 5, Gap: 2, Count: 2, Length: 60, RawLength: 60, CRC: 7, MaxTimestamp: 8}
-	declare := Entry{Partition: 1, Kind: KindDeclare, Base: 5, Length: 23, RawLength: 23, CRC: 7}
+	declare := Entry{Partition: 1, Kind: KindDeclare, Base: 5, Length: 33, RawLength: 33, CRC: 7}
 	before := Entry{Partition: 1, Kind: KindTruncateBefore, Base: 5}
 	lost := Entry{Partition: 1, Kind: KindLost, Base: 5, Gap: 2}
 	for name, tt := range map[string]struct {
@@ -124,6 +128,8 @@ func TestDirectoryRefuses(t *testing.T) {
 		"no partition":           {data, func(e *Entry) { e.Partition = 0 }, ErrCorrupt},
 		"kind 0":                 {data, func(e *Entry) { e.Kind = 0 }, ErrVersion},
 		"kind 6":                 {data, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
+		"control of kind 0":      {before, func(e *Entry) { e.Kind = 0 }, ErrVersion},
+		"control of kind 6":      {before, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
 		"flag":                   {data, func(e *Entry) { e.Flags = 1 << 15 }, ErrVersion},
 		"negative base":          {data, func(e *Entry) { e.Base, e.Gap = -1, 0 }, ErrCorrupt},
 		"negative gap":           {data, func(e *Entry) { e.Gap = -1 }, ErrCorrupt},
@@ -133,8 +139,8 @@ func TestDirectoryRefuses(t *testing.T) {
 		"too many records":       {data, func(e *Entry) { e.Count = 3 }, ErrCorrupt},
 		"lengths differ":         {data, func(e *Entry) { e.RawLength++ }, ErrCorrupt},
 		"raw length huge":        {data, func(e *Entry) { e.Codec, e.RawLength = 1, MaxFrame+1 }, ErrCorrupt},
-		"declaration short":      {declare, func(e *Entry) { e.Length, e.RawLength = 22, 22 }, ErrCorrupt},
-		"declaration long":       {declare, func(e *Entry) { e.Length, e.RawLength = 272, 272 }, ErrCorrupt},
+		"declaration short":      {declare, func(e *Entry) { e.Length, e.RawLength = 32, 32 }, ErrCorrupt},
+		"declaration long":       {declare, func(e *Entry) { e.Length, e.RawLength = 282, 282 }, ErrCorrupt},
 		"declaration with codec": {declare, func(e *Entry) { e.Codec = 1 }, ErrVersion},
 		"declaration with gap":   {declare, func(e *Entry) { e.Gap = 1 }, ErrVersion},
 		"declaration with time":  {declare, func(e *Entry) { e.MaxTimestamp = 1 }, ErrVersion},
@@ -183,6 +189,12 @@ func TestDirectoryFillsTheFrame(t *testing.T) {
 		_, err := ReadDirectory(nil, h, b[:n])
 		require.ErrorIs(t, err, ErrCorrupt)
 	}
+	h.DirectoryCRC = CRC(b[:EntrySize])
+	h.Length = FrameHeaderSize + 24 + 2*EntrySize
+	_, err = ReadDirectory(nil, h, b[:EntrySize])
+	require.ErrorIs(t, err, ErrCorrupt, "an entry less than the header says, all else right")
+
+	h.Length += 24
 	huge := Entry{Partition: 1, Kind: KindData, Codec: 1, Count: 1, Length: math.MaxUint32, RawLength: 24}
 	PutEntry(b, huge)
 	PutEntry(b[EntrySize:], huge)

@@ -55,7 +55,7 @@ func TestTrailerRefuses(t *testing.T) {
 }
 
 func TestFooterBodyRefuses(t *testing.T) {
-	const end = 12 + 23 + 2*runSize + indexSize // of the body
+	const end = 12 + declareFixed + 1 + 2*runSize + indexSize // of the body
 	for name, tt := range map[string]struct {
 		change func(p *FooterPartition)
 		want   error
@@ -101,14 +101,27 @@ func TestFooterBodyRefuses(t *testing.T) {
 		"a run too many":  {set(footerRuns, 3), ErrCorrupt},
 		"a run too few":   {set(footerRuns, 1), ErrCorrupt},
 		"an index less":   {set(footerIndex, 0), ErrCorrupt},
-		"run's zero 1":    {set(12+23+1, 1), ErrVersion},
-		"run's zero 2":    {set(12+23+7, 1), ErrVersion},
-		"topic too long":  {set(12+20, 255), ErrCorrupt},
+		"run's zero 1":    {set(12+declareFixed+1+1, 1), ErrVersion},
+		"run's zero 2":    {set(12+declareFixed+1+7, 1), ErrVersion},
+		"topic too long":  {set(12+decTopic, 255), ErrCorrupt},
 		"nothing at all":  {nil, nil},
 		"last index byte": {set(end-1, 1), nil}, // any time is possible
 	} {
 		require.ErrorIs(t, readBody(repairedCopy(), tt.patch), tt.want, name)
 	}
+	b := AppendFooter(nil, &goldenRepaired, 512)
+	trailer, err := ReadTrailer(b)
+	require.NoError(t, err)
+	trailer.BodyLength++
+	_, err = trailer.ReadBody(b[:end])
+	require.ErrorIs(t, err, ErrCorrupt, "another size than the trailer says, all else right")
+	trailer.BodyLength--
+	for _, n := range []int{0, 2, 4} {
+		trailer.partitions = n
+		_, err = trailer.ReadBody(b[:end])
+		require.ErrorIs(t, err, ErrCorrupt, "%d partitions in a body of one", n)
+	}
+
 	two := repairedCopy()
 	two.Partitions = append(two.Partitions, two.Partitions[0])
 	require.ErrorIs(t, readBody(two, nil), ErrCorrupt, "an id twice")
@@ -137,9 +150,6 @@ func readBody(f *Footer, patch func(b []byte)) error {
 	if patch != nil {
 		patch(body)
 		t.bodyCRC = CRC(body)
-	}
-	if _, err := t.ReadBody(b[:t.BodyLength-1]); err == nil {
-		return nil // a body of another size is never read
 	}
 	_, err = t.ReadBody(body)
 	return err
@@ -192,6 +202,9 @@ func TestDeclarationRefuses(t *testing.T) {
 		"negative first":     {Topic: "t", First: -1},
 		"next below first":   {Topic: "t", First: 2, Next: 1},
 		"next overflows":     {Topic: "t", First: 0, Next: math.MinInt64},
+		"negative gap":       {Topic: "t", Next: 5, Gap: -1},
+		"gap below first":    {Topic: "t", First: 3, Next: 5, Gap: 3},
+		"no gap is lost":     {Topic: "t", Next: 5, GapLost: true},
 	} {
 		_, _, err := ReadDeclaration(AppendDeclaration(nil, d))
 		require.ErrorIs(t, err, ErrCorrupt, name)
@@ -206,7 +219,7 @@ func TestDeclarationRefuses(t *testing.T) {
 func TestRecordRefuses(t *testing.T) {
 	r := Record{
 		Timestamp: nanos(1), Key: []byte("key"), Value: []byte("value"),
-		Headers: []Header{{Key: "a", Value: []byte("b")}},
+		Headers: []Header{{Key: "long enough", Value: []byte("b")}},
 	}
 	valid := make([]byte, RecordSize(&r))
 	PutRecord(valid, &r, 1)
@@ -245,10 +258,10 @@ func TestCRCIsCastagnoli(t *testing.T) {
 	for i := range ascending {
 		ascending[i], ones[i] = byte(i), 0xff
 	}
-	require.EqualValues(t, 0x8a9136aa, CRC(make([]byte, 32)))
-	require.EqualValues(t, 0x62a8ab43, CRC(ones))
-	require.EqualValues(t, 0x46dd794e, CRC(ascending))
-	require.EqualValues(t, 0xe3069283, CRC([]byte("123456789")))
+	require.Equal(t, uint32(0x8a9136aa), CRC(make([]byte, 32)))
+	require.Equal(t, uint32(0x62a8ab43), CRC(ones))
+	require.Equal(t, uint32(0x46dd794e), CRC(ascending))
+	require.Equal(t, uint32(0xe3069283), CRC([]byte("123456789")))
 }
 
 func TestAlignUp(t *testing.T) {

@@ -49,7 +49,7 @@ type SegmentHeader struct {
 	// to MaxAlignment.
 	Alignment int64
 	Log       LogID
-	// Number counts segments from 1.
+	// Number counts segments from 1 and leaves none out.
 	Number uint64
 	// Epoch is random and never 0; each frame repeats it. A recycled file gets a new
 	// one, so a frame left from the file's earlier life is stale, not damage.
@@ -170,7 +170,7 @@ func (h SegmentHeader) check(b []byte) error {
 	case h.Log == LogID{} || h.Number == 0 || h.Epoch == 0 || h.FirstLSN == 0:
 		return fmt.Errorf("%w: segment header: log id %x, number %d, epoch %d, first LSN %d: none may be 0",
 			ErrCorrupt, h.Log, h.Number, h.Epoch, h.FirstLSN)
-	case !h.Predecessor.valid() || h.Predecessor.LSN+1 != h.FirstLSN || h.Predecessor.Segment >= h.Number:
+	case !h.Predecessor.valid() || h.Predecessor.LSN+1 != h.FirstLSN || h.Predecessor.Segment+1 != h.Number:
 		return fmt.Errorf("%w: segment header: predecessor %+v does not lead to segment %d, LSN %d",
 			ErrCorrupt, h.Predecessor, h.Number, h.FirstLSN)
 	case !allZero(b[hdrReserved:hdrCRC]):

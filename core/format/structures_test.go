@@ -30,10 +30,10 @@ var goldenLogID = []byte("\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\xa9\xaa\xab\xac\x
 func goldenStructures(t *testing.T) map[string]structure {
 	seg1, seg2, frame := golden(t, goldenSeg1), golden(t, goldenSeg2), golden(t, goldenCodec)
 	marker, repaired := golden(t, goldenClose), golden(t, goldenFixed)
-	link1 := join(u64(1), u64(5632), u64(4), u32(0x6b25eaaf))
+	link1 := join(u64(1), u64(5632), u64(4), u32(0x2c486e0c))
 	const (
-		declared = 4096 + 64 + 28 + 39 // in segment 2: frame header, a declaration, a batch
-		body     = 12 + 23             // in the repaired footer: its only partition up to the runs
+		declared = 4096 + 64 + 38 + 39 // in segment 2: frame header, a declaration, a batch
+		body     = 12 + 33             // in the repaired footer: its only partition up to the runs
 		bodyEnd  = body + 2*40 + 24
 	)
 	const rec = 4608 + 64 + 37 + 24 + 24 + 16 // the third record of the second batch of frame 2
@@ -45,7 +45,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"reserved", make([]byte, 4000)}, {"CRC", u32(uint64(CRC(seg2[:4092])))},
 		}},
 		"Link": {seg2[64:92], []field{
-			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x6b25eaaf)},
+			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x2c486e0c)},
 		}},
 		"Frame header": {frame[:64], []field{
 			{"magic", []byte("CFRM")}, {"flags", u32(0)}, {"length", u32(132)}, {"entries", u32(1)},
@@ -57,8 +57,9 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"gap", u64(11)}, {"count", u32(2)}, {"length", u32(20)}, {"raw length", u32(61)},
 			{"data CRC", u32(0xd70c477a)}, {"max timestamp", u64(1_700_000_000_000_000_008)},
 		}},
-		"Declaration": {seg2[declared : declared+30], []field{
-			{"first offset", u64(1)}, {"next offset", u64(3)}, {"partition", u32(3)}, {"topic size", u16(8)},
+		"Declaration": {seg2[declared : declared+40], []field{
+			{"first offset", u64(1)}, {"next offset", u64(3)}, {"gap", u64(0)}, {"partition", u32(3)}, {"flags", u16(0)},
+			{"topic size", u16(8)},
 			{"topic", []byte("audit-é")},
 		}},
 		"Record": {seg1[rec : rec+62], []field{
@@ -90,7 +91,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 		}},
 		"Close marker": {marker, []field{
 			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},
-			{"end", join(u64(2), u64(5632), u64(9), u32(0xccdf7eb9))}, {"reserved", make([]byte, 448)},
+			{"end", join(u64(2), u64(5632), u64(9), u32(0x381b8adf))}, {"reserved", make([]byte, 448)},
 			{"CRC", u32(uint64(CRC(marker[:508])))},
 		}},
 	}

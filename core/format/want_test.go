@@ -18,19 +18,19 @@ var wantSegment1 = parsed{
 	frames: []parsedFrame{
 		{
 			FrameHeader: FrameHeader{
-				Length: 218, Entries: 2, Epoch: 0x1112131415161718, LSN: 1, Durable: 0, Position: 4096,
-				Chain: 0, DirectoryCRC: 0x11e41e66, CRC: 0x048ed7b0,
+				Length: 238, Entries: 2, Epoch: 0x1112131415161718, LSN: 1, Durable: 0, Position: 4096,
+				Chain: 0, DirectoryCRC: 0x8e60dafb, CRC: 0xaa294040,
 			},
 			entries: []Entry{
-				{Partition: 1, Kind: KindDeclare, Length: 28, RawLength: 28, CRC: 0x1a21034a},
-				{Partition: 2, Kind: KindDeclare, Length: 30, RawLength: 30, CRC: 0x14b8ef01},
+				{Partition: 1, Kind: KindDeclare, Length: 38, RawLength: 38, CRC: 0x06c1dd73},
+				{Partition: 2, Kind: KindDeclare, Length: 40, RawLength: 40, CRC: 0x4a1a7b18},
 			},
 			declarations: []Declaration{{Topic: "orders"}, {Topic: "audit-é", Partition: 3}},
 		},
 		{
 			FrameHeader: FrameHeader{
 				Length: 323, Entries: 2, Epoch: 0x1112131415161718, LSN: 1, Durable: 0, Position: 4608,
-				Chain: 0x048ed7b0, DirectoryCRC: 0x90cac711, CRC: 0xb4122a7b,
+				Chain: 0xaa294040, DirectoryCRC: 0x90cac711, CRC: 0xba9cf3e9,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Count: 1, Length: 37, RawLength: 37, CRC: 0xf665bcf4, MaxTimestamp: 1_700_000_000_000_000_001},
@@ -41,7 +41,7 @@ var wantSegment1 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 253, Entries: 2, Epoch: 0x1112131415161718, LSN: 3, Durable: 2, Position: 5120,
-				Chain: 0xb4122a7b, DirectoryCRC: 0xb2041338, CRC: 0x6b25eaaf,
+				Chain: 0xba9cf3e9, DirectoryCRC: 0xb2041338, CRC: 0x2c486e0c,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Base: 1, Count: 3, Length: 93, RawLength: 93, CRC: 0x1c563d79, MaxTimestamp: 1_700_000_000_000_000_009},
@@ -50,11 +50,11 @@ var wantSegment1 = parsed{
 			records: [][]Record{at(1, goldenOrders1)},
 		},
 	},
-	trailer: Trailer{BodyLength: 250},
+	trailer: Trailer{BodyLength: 270},
 	footer: &Footer{
 		Number: 1, Epoch: 0x1112131415161718,
-		End:    Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x6b25eaaf},
-		BodyAt: 5632, Frames: 3, Records: 7, MaxTimestamp: 1_700_000_000_000_000_009, XXH64: 0x396bfaa12e521d7a,
+		End:    Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
+		BodyAt: 5632, Frames: 3, Records: 7, MaxTimestamp: 1_700_000_000_000_000_009, XXH64: 0x803bfee4559ecf2e,
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: Declaration{Topic: "orders"},
@@ -76,18 +76,18 @@ var wantSegment1 = parsed{
 var wantSegment2 = parsed{
 	header: SegmentHeader{
 		Alignment: 512, Log: goldenID, Number: 2, Epoch: 0x2122232425262728, FirstLSN: 5, Created: 1_700_000_001_000_000_000,
-		Predecessor: Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x6b25eaaf},
+		Predecessor: Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
 	},
 	frames: []parsedFrame{
 		{
 			FrameHeader: FrameHeader{
-				Length: 305, Entries: 3, Epoch: 0x2122232425262728, LSN: 5, Durable: 4, Position: 4096,
-				Chain: 0x6b25eaaf, DirectoryCRC: 0x12f3ae77, CRC: 0xad30ab84,
+				Length: 325, Entries: 3, Epoch: 0x2122232425262728, LSN: 5, Durable: 4, Position: 4096,
+				Chain: 0x2c486e0c, DirectoryCRC: 0xf05cf71d, CRC: 0xd55e3967,
 			},
 			entries: []Entry{
-				{Partition: 1, Kind: KindDeclare, Base: 4, Length: 28, RawLength: 28, CRC: 0xc72eddbe},
+				{Partition: 1, Kind: KindDeclare, Base: 4, Length: 38, RawLength: 38, CRC: 0x502cd957},
 				{Partition: 1, Kind: KindData, Base: 14, Gap: 10, Count: 1, Length: 39, RawLength: 39, CRC: 0x78a2a4c1, MaxTimestamp: 1_700_000_000_000_000_005},
-				{Partition: 2, Kind: KindDeclare, Base: 3, Length: 30, RawLength: 30, CRC: 0xe53d9dd4},
+				{Partition: 2, Kind: KindDeclare, Base: 3, Length: 40, RawLength: 40, CRC: 0xd1311f6e},
 			},
 			declarations: []Declaration{{Topic: "orders", First: 0, Next: 4}, {Topic: "audit-é", Partition: 3, First: 1, Next: 3}},
 			records:      [][]Record{at(14, goldenOrder14)},
@@ -95,7 +95,7 @@ var wantSegment2 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 199, Entries: 2, Epoch: 0x2122232425262728, LSN: 6, Durable: 5, Position: 4608,
-				Chain: 0xad30ab84, DirectoryCRC: 0x23e13ff4, CRC: 0x9b03ec39,
+				Chain: 0xd55e3967, DirectoryCRC: 0x23e13ff4, CRC: 0xe53bad39,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindLost, Base: 20, Gap: 5},
@@ -106,7 +106,7 @@ var wantSegment2 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 242, Entries: 2, Epoch: 0x2122232425262728, LSN: 8, Durable: 5, Position: 5120,
-				Chain: 0x9b03ec39, DirectoryCRC: 0x2f29ce59, CRC: 0xccdf7eb9,
+				Chain: 0xe53bad39, DirectoryCRC: 0x2f29ce59, CRC: 0x381b8adf,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Base: 20, Count: 2, Length: 82, RawLength: 82, CRC: 0x9d137a4e, MaxTimestamp: 1_700_000_000_000_000_007},
@@ -115,11 +115,11 @@ var wantSegment2 = parsed{
 			records: [][]Record{at(20, goldenOrder20)},
 		},
 	},
-	trailer: Trailer{BodyLength: 330},
+	trailer: Trailer{BodyLength: 350},
 	footer: &Footer{
 		Number: 2, Epoch: 0x2122232425262728,
-		End:    Link{Segment: 2, End: 5632, LSN: 9, Chain: 0xccdf7eb9},
-		BodyAt: 5632, Frames: 3, Records: 4, MaxTimestamp: 1_700_000_000_000_000_007, XXH64: 0x715cc6a1667e86c1,
+		End:    Link{Segment: 2, End: 5632, LSN: 9, Chain: 0x381b8adf},
+		BodyAt: 5632, Frames: 3, Records: 4, MaxTimestamp: 1_700_000_000_000_000_007, XXH64: 0xad4fee69739b800a,
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: Declaration{Topic: "orders", First: 0, Next: 4},
