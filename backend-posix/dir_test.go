@@ -247,6 +247,10 @@ func TestOpenWhileReplaced(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
 		require.NoError(t, create(t, d, "f", 512).Close())
+		if isDirect(d) {
+			_, err := d.(*dir).h.openDirect("f", create(t, d, "g", 512).(*file).buffered)
+			require.ErrorIs(t, err, errReplaced)
+		}
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {

@@ -96,6 +96,10 @@ func TestFailedSyncStays(t *testing.T) {
 		}
 		assert.ErrorIs(t, carryOut(t, q, writes(f)...).Failed(), first)
 		assert.ErrorIs(t, carryOut(t, q, backend.Write{File: f, Sync: true}).Failed(), first)
+		apart := carryOut(t, q, backend.Write{File: f, Sync: true}, backend.Write{File: f}, backend.Write{File: f, Sync: true})
+		assert.ErrorIs(t, apart.Writes[0].Err, first)
+		assert.NoError(t, apart.Writes[1].Err)
+		assert.ErrorIs(t, apart.Writes[2].Err, first, "the one sync was for both")
 		both := carryOut(t, q, append(writes(f), writes(other)...)...)
 		assert.ErrorIs(t, both.Writes[0].Err, first)
 		assert.NoError(t, both.Writes[1].Err, "another file has nothing to do with it")

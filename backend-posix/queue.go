@@ -37,7 +37,7 @@ func newQueue(d *dir, o backend.QueueOptions) *queue {
 	depth := min(max(o.Depth, 1), maxDepth)
 	q := &queue{
 		dir:    d,
-		limits: backend.Limits{Alignment: d.alignment, Depth: depth},
+		limits: backend.Limits{Alignment: d.alignment, Depth: depth, PreferWritten: d.direct},
 		wake:   make(chan struct{}, 1),
 	}
 	if depth == 1 {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -212,6 +213,49 @@ func TestNoSyncAfterFailure(t *testing.T) {
 		"-P", path+"/f", "-P", "/mark/direct", "-P", "/mark/buffered", "-P", "/mark/end")
 	assert.Equal(t, []string{"pwritev2 f RWF_DSYNC"}, calls["direct"])
 	assert.Equal(t, []string{"pwrite64 f", "fdatasync f", "pwrite64 f", "pwrite64 f"}, calls["buffered"])
+}
+
+// A short write is finished, from the right place of the right piece on, and what
+// finishes it is as durable as it.
+func TestShortWrites(t *testing.T) {
+	if isChild(t) {
+		runtime.LockOSThread()
+		for i, name := range []string{"direct", "buffered"} { // in this order, for when=1+2
+			mode := []DirectMode{DirectOn, DirectOff}[i]
+			d := openDir(t, New(WithDirect(mode)), os.Getenv(traceEnv), backend.DirOptions{})
+			f, q := create(t, d, "f", 1<<16), openQueue(t, d, 1)
+			buf := buffer(t, q, 24576)
+			mark(name)
+			require.NoError(t, carryOut(t, q,
+				backend.Write{File: f, Data: buf.Bytes[:8192], Buffer: buf, Sync: true},
+				backend.Write{File: f, Offset: 8192, Data: buf.Bytes[8192:24576], Buffer: buf, Sync: true}).Failed())
+			mark("end")
+			assert.Equal(t, buf.Bytes[12288:24576], content(t, f)[12288:24576])
+			require.NoError(t, f.Close())
+			require.NoError(t, d.Remove("f"))
+		}
+		return
+	}
+	// The kernel says that it wrote 12288 bytes (and did not): the second piece is half done.
+	path := t.TempDir()
+	calls, _ := trace(t, path, "-e", "inject=pwritev2:retval=12288:when=1+2",
+		"-P", path+"/f", "-P", "/mark/direct", "-P", "/mark/buffered", "-P", "/mark/end")
+	assert.Equal(t, []string{"pwritev2 f RWF_DSYNC", "pwritev2 f RWF_DSYNC"}, calls["direct"])
+	assert.Equal(t, []string{"pwritev2 f", "pwrite64 f", "fdatasync f"}, calls["buffered"])
+}
+
+// A write that the direct descriptor refuses goes through the cache, and is synced.
+func TestDirectRefused(t *testing.T) {
+	if isChild(t) {
+		runtime.LockOSThread()
+		writeTraced(t, func(err error) { assert.NoError(t, err) })
+		return
+	}
+	path := t.TempDir()
+	calls, _ := trace(t, path, "-e", "inject=pwritev2:error=EINVAL",
+		"-P", path+"/f", "-P", "/mark/direct", "-P", "/mark/buffered", "-P", "/mark/end")
+	one := []string{"pwritev2 f RWF_DSYNC", "pwrite64 f", "fdatasync f"}
+	assert.Equal(t, slices.Concat(one, one, one), calls["direct"])
 }
 
 // writeTraced writes three batches, the last two after what became of the first.

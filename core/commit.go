@@ -34,6 +34,7 @@ type committer struct {
 	dirty    []*Partition
 	woken    []*waiter // of the group acknowledged last; memory used again
 	expect   int       // entries of the group acknowledged last
+	known    int       // partitions of the log
 	timer    *time.Timer
 	ended    chan struct{} // closed when the loop is over
 	asked    bool          // the preparer works on, or holds, a file for this committer
@@ -86,6 +87,7 @@ func (c *committer) take() *group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sleep.need = 0
+	c.known = len(s.partitions)
 	if len(c.inflight) >= c.depth || s.failure != nil {
 		return nil
 	}
@@ -111,7 +113,7 @@ func (c *committer) letArrive() {
 	for range 3 {
 		s := c.s
 		s.mu.Lock()
-		enough := c.expect <= 1 || len(s.queue) > 0 || s.openGroup != nil && len(s.openGroup.entries) >= c.expect
+		enough := c.expect == 0 || len(s.queue) > 0 || s.openGroup != nil && len(s.openGroup.entries) >= c.expect
 		s.mu.Unlock()
 		if enough {
 			return
@@ -124,12 +126,13 @@ func (c *committer) letArrive() {
 // has no space, and the group is dealt with.
 func (c *committer) send(g *group) {
 	g.awaitEncoders()
-	if err := c.makeRoom(g); err != nil {
+	ready, err := c.makeRoom(g)
+	if err != nil {
 		c.giveUp(err)
 		return
 	}
-	if !c.isNext(g) {
-		return // making room failed groups, or put others before this one
+	if !ready {
+		return
 	}
 	prelude, err := c.declare(g)
 	if err != nil {
@@ -141,12 +144,6 @@ func (c *committer) send(g *group) {
 	c.s.queue = c.s.queue[:len(c.s.queue)-1]
 	c.s.mu.Unlock()
 	c.write(g, prelude)
-}
-
-func (c *committer) isNext(g *group) bool {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	return len(c.s.queue) > 0 && c.s.queue[0] == g
 }
 
 // write frames a group at the committer's position and submits it.

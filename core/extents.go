@@ -37,6 +37,11 @@ type extents struct {
 	cut bool
 }
 
+// begin sets the state that a partition's first declaration tells.
+func (x *extents) begin(d format.Declaration) {
+	x.first, x.next, x.pending, x.pendingLost = d.First, d.Next, d.Gap, d.GapLost
+}
+
 // apply takes in a run of a segment. It returns an error if the run does not follow
 // from what came before: then records are lost, and it goes on behind them.
 func (x *extents) apply(seg *segment, r format.Run) error {
@@ -152,7 +157,7 @@ func (x *extents) move(seg *segment, r format.Run) {
 			left.end = first
 			list = append(list, left)
 			left.seg.live.Add(1)
-		} else {
+		} else if e.first == first { // the run may replace several extents
 			moved.gap, moved.lost = e.gap, e.lost
 		}
 		if e.end > end {

@@ -13,6 +13,9 @@ type frame struct {
 	format.FrameHeader
 	entries []format.Entry
 	bytes   []byte // header to directory
+	// spoiled are the entries, by their place, whose data is not what was written; only
+	// in the partial frame of a badFrame.
+	spoiled []int
 }
 
 // lsns is how many LSNs the frame takes.
@@ -51,6 +54,11 @@ type badFrame struct {
 	misplaced bool
 	// length is what the header says, 0 if there is none to trust.
 	length int64
+	// resume: it is sound and stands where it says, but what comes before it is missing.
+	resume bool
+	// partial is the frame if header and directory are sound and only data is not. It is
+	// valid as long as a good frame would be.
+	partial *frame
 }
 
 func (b *badFrame) Error() string { return fmt.Sprintf("byte %d: %s", b.position, b.reason) }
@@ -58,7 +66,7 @@ func (b *badFrame) Error() string { return fmt.Sprintf("byte %d: %s", b.position
 // frameReader walks the frames of one segment.
 type frameReader struct {
 	window
-	epoch     uint64
+	epoch     uint64 // 0: not known, any will do for a search
 	alignment int64
 
 	position int64  // of the next frame
@@ -69,6 +77,10 @@ type frameReader struct {
 	loose bool
 	// check verifies all data, not only header and directory.
 	check bool
+	// deep, with check, verifies the records in the data too.
+	deep bool
+	// rising takes any LSN that is not below the next one: a repaired segment.
+	rising bool
 
 	frame frame
 }
@@ -97,18 +109,56 @@ func (r *frameReader) next() (*frame, error) {
 	}
 	entries, err := format.ReadDirectory(r.frame.entries[:0], h, b[h.DirectoryAt():])
 	r.frame = frame{FrameHeader: h, entries: entries, bytes: b}
+	bad := &badFrame{position: r.position, ours: true, length: h.Length}
 	if err == nil && r.check {
-		err = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { return format.CheckData(e, data) })
+		if err = r.checkData(); err != nil {
+			bad.partial = &r.frame
+		}
 	}
 	if err != nil {
 		if errors.Is(err, format.ErrVersion) {
 			return nil, err
 		}
-		return nil, &badFrame{position: r.position, reason: err.Error(), ours: true, length: h.Length}
+		bad.reason = err.Error()
+		return nil, bad
 	}
 	r.position += format.AlignUp(h.Length, r.alignment)
 	r.lsn, r.chain, r.loose = h.LSN+r.frame.lsns(), h.CRC, r.loose && !r.check
 	return &r.frame, nil
+}
+
+// checkData checks the data of the frame just read, and notes which entries are spoiled.
+// It returns what is wrong with the first of them.
+func (r *frameReader) checkData() (first error) {
+	i := 0
+	_ = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
+		err := format.CheckData(e, data)
+		if err == nil && r.deep && e.Kind == format.KindData && e.Codec == format.CodecNone {
+			err = checkRecords(e, data)
+		}
+		if err != nil {
+			r.frame.spoiled = append(r.frame.spoiled, i)
+			if first == nil {
+				first = err
+			}
+		}
+		i++
+		return nil
+	})
+	return first
+}
+
+// checkRecords checks that records fill the data of a batch exactly.
+func checkRecords(e format.Entry, data []byte) (err error) {
+	for range e.Count {
+		if _, data, err = format.ReadRecord(data); err != nil {
+			return fmt.Errorf("batch at offset %d: %w", e.Base, err)
+		}
+	}
+	if len(data) > 0 {
+		return fmt.Errorf("%w: batch at offset %d: %d bytes behind the last record", format.ErrCorrupt, e.Base, len(data))
+	}
+	return nil
 }
 
 // checkPlace tells whether a sound header belongs where it stands.
@@ -119,10 +169,11 @@ func (r *frameReader) checkPlace(h format.FrameHeader) error {
 		return bad
 	}
 	bad.ours, bad.misplaced = true, true
+	bad.resume = h.Position == r.position && h.LSN >= r.lsn && r.position+h.Length <= r.limit
 	switch {
 	case h.Position != r.position:
 		bad.reason = fmt.Sprintf("the frame belongs at byte %d", h.Position)
-	case !r.loose && h.LSN != r.lsn:
+	case !r.follows(h.LSN):
 		bad.reason = fmt.Sprintf("the frame has LSN %d, should have %d", h.LSN, r.lsn)
 	case !r.loose && h.Chain != r.chain:
 		bad.reason = fmt.Sprintf("the frame follows one with CRC %08x, not %08x", h.Chain, r.chain)
@@ -133,6 +184,18 @@ func (r *frameReader) checkPlace(h format.FrameHeader) error {
 		return nil
 	}
 	return bad
+}
+
+// follows reports whether a frame may have that LSN. Behind damage it is not known, but
+// it never goes back.
+func (r *frameReader) follows(lsn uint64) bool {
+	switch {
+	case r.loose && !r.check:
+		return true
+	case r.loose || r.rising:
+		return lsn >= r.lsn
+	}
+	return lsn == r.lsn
 }
 
 // search looks from a position on for the next place where a frame header of this
@@ -146,7 +209,7 @@ func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
 		if !format.IsFrame(b) {
 			continue
 		}
-		if h, err := format.ReadFrameHeader(b); err == nil && h.Epoch == r.epoch && h.Position == at {
+		if h, err := format.ReadFrameHeader(b); err == nil && (h.Epoch == r.epoch || r.epoch == 0) && h.Position == at {
 			return &h, nil
 		}
 	}

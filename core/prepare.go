@@ -19,6 +19,7 @@ type preparer struct {
 	ready    chan prepared
 	queue    backend.Queue
 	zeros    *backend.Buffer
+	batch    backend.Batch
 	made     int
 
 	mu       sync.Mutex

@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/cespare/xxhash/v2"
-
+	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -23,17 +20,30 @@ type recovery struct {
 	// salvage goes on behind damage and collects it.
 	salvage bool
 	pool    *bufferPool
+	// looks only: nothing is served, so nothing is made durable.
+	looks bool
 	// progress is told of every segment read.
 	progress func(bytes int64)
+	// stop, if set, is asked now and then; its error ends the recovery.
+	stop func() error
 
 	numbers    []uint64
 	segments   []*segment
 	scans      []*scan // nil for a segment whose footer is trusted
 	footers    []*format.Footer
 	marker     *format.Marker
-	damage     []Damage
+	refused    []refused
+	badMarker  bool
+	flaws      []flaw
 	tornTail   int64
 	partitions map[uint32]*Partition
+
+	// What entries were lost, and where their partitions stood.
+	seen   map[uint32]uint64 // LSN of a partition's newest entry
+	begun  map[uint32]beginning
+	starts map[startKey]start
+	mends  []*mend
+	holes  []*mend
 }
 
 // recover runs a recovery that configure has set up. Beside a running writer it runs it
@@ -43,7 +53,7 @@ func (s *shard) recover(configure func(*recovery)) (*recovery, error) {
 		r := &recovery{s: s, pool: s.pool}
 		configure(r)
 		err := r.run()
-		if !s.cfg.readOnly || err == nil && len(r.damage) == 0 || !r.overtaken() {
+		if !s.cfg.readOnly || err == nil && len(r.flaws) == 0 || !r.overtaken() {
 			return r, err
 		}
 		for _, g := range s.segments.all() {
@@ -71,6 +81,15 @@ func (r *recovery) run() error {
 		return err
 	}
 	r.numbers = numbers
+	r.partitions, r.seen = map[uint32]*Partition{}, map[uint32]uint64{}
+	r.begun, r.starts = map[uint32]beginning{}, map[startKey]start{}
+	if !r.s.cfg.readOnly {
+		// A process may have died between giving a segment its name and making that durable.
+		// Its successor's name would be durable by itself: a crash would leave a hole.
+		if err := r.s.dir.Sync(); err != nil {
+			return fmt.Errorf("sync the log's directory: %w", err)
+		}
+	}
 	for _, n := range numbers {
 		if err := r.open(n); err != nil {
 			return err
@@ -81,13 +100,13 @@ func (r *recovery) run() error {
 		return err
 	}
 	r.checkEnds()
-	r.partitions = map[uint32]*Partition{}
+	r.checkRow()
 	for i := range r.segments {
 		r.apply(i)
 	}
-	r.checkHoles()
-	if len(r.damage) > 0 && !r.salvage {
-		return &DamageError{Damage: r.damage}
+	r.checkLosses()
+	if len(r.flaws) > 0 && !r.salvage {
+		return &DamageError{Damage: r.damage()}
 	}
 	return nil
 }
@@ -131,19 +150,22 @@ func (r *recovery) readMarker() error {
 	m, err := format.ReadMarker(b[:])
 	if err != nil {
 		// A marker is durable before it gets its name.
-		r.add(Damage{Segment: r.s.path(markerName), Length: format.MarkerSize, Reason: err.Error()})
+		r.note(r.s.path(markerName), 0, format.MarkerSize, err.Error())
+		r.badMarker = true
 		return nil
 	}
 	r.marker, r.s.marker = &m, true
 	return nil
 }
 
-func (r *recovery) add(d Damage) { r.damage = append(r.damage, d) }
-
 // open opens a segment and reads its header and, if it has one, its footer.
 func (r *recovery) open(number uint64) error {
 	name := segmentName(number)
 	f, err := r.s.dir.Open(name)
+	if errors.Is(err, backend.ErrNotRegular) && r.salvage {
+		r.refuse(number, nil, 0, err.Error())
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("open segment %s: %w", r.s.path(name), err)
 	}
@@ -159,219 +181,113 @@ func (r *recovery) open(number uint64) error {
 		return fmt.Errorf("read header of segment %s: %w", g.path, err)
 	}
 	g.SegmentHeader, err = format.ReadSegmentHeader(head)
-	if errors.Is(err, format.ErrVersion) {
+	switch {
+	case errors.Is(err, format.ErrVersion):
 		return fmt.Errorf("segment %s: %w", g.path, err)
-	}
-	if err == nil && g.Number != number {
-		err = fmt.Errorf("%w: the header is of segment %d", format.ErrCorrupt, g.Number)
-	}
-	if err != nil {
-		r.add(Damage{Segment: g.path, Length: format.HeaderSize, Reason: err.Error()})
-		if !guessHeader(g, number) {
-			return nil
-		}
+	case err == nil && g.Number != number:
+		r.refuse(number, g, size, fmt.Sprintf("the header is that of segment %d", g.Number))
+		return nil
+	case err != nil && !guessHeader(g, number):
+		r.refuse(number, g, size, err.Error())
+		return nil
+	case err != nil:
+		r.flaws = append(r.flaws, flaw{
+			lsn: g.FirstLSN, Damage: Damage{Segment: g.path, Length: format.HeaderSize, Reason: err.Error()},
+		})
 	}
 	r.segments = append(r.segments, g)
 	return nil
 }
 
-// guessHeader makes up a header, for salvage, from the first sound frame of a segment
-// that has lost its own.
-func guessHeader(g *segment, number uint64) bool {
-	w := window{file: g.file, limit: g.size.Load(), chunk: windowSize}
-	for at := int64(format.HeaderSize); at+format.FrameHeaderSize <= w.limit; at += format.MinAlignment {
-		b, err := w.bytes(at, format.FrameHeaderSize)
-		if err != nil {
+// checkChain settles which log this is, and leaves out segments of others.
+func (r *recovery) checkChain() {
+	r.s.id = r.commonID()
+	r.segments = slices.DeleteFunc(r.segments, func(g *segment) bool {
+		if g.guessed || g.Log == r.s.id {
 			return false
 		}
-		if !format.IsFrame(b) {
-			continue
-		}
-		if h, err := format.ReadFrameHeader(b); err == nil && h.Position == at {
-			g.SegmentHeader = format.SegmentHeader{
-				Alignment: format.MinAlignment, Number: number, Epoch: h.Epoch, FirstLSN: h.LSN,
-				Predecessor: format.Link{Segment: number - 1, LSN: h.LSN - 1, Chain: h.Chain},
-			}
-			return true
-		}
+		r.refuse(g.Number, g, 0, fmt.Sprintf("segment of another log (%x, not %x)", g.Log, r.s.id))
+		return true
+	})
+	if m := r.marker; m != nil && len(r.segments) > 0 && m.Log != r.s.id {
+		r.note(r.s.path(markerName), 0, format.MarkerSize, fmt.Sprintf("close marker of another log (%x, not %x)", m.Log, r.s.id))
+		r.marker, r.badMarker = nil, true
 	}
-	return false
 }
 
-// checkChain tells whether the segments form one row.
-func (r *recovery) checkChain() {
+// commonID is the log id that most segments have.
+func (r *recovery) commonID() (id format.LogID) {
+	count := map[format.LogID]int{}
+	for _, g := range r.segments {
+		if g.guessed {
+			continue
+		}
+		count[g.Log]++
+		if count[g.Log] > count[id] {
+			id = g.Log
+		}
+	}
+	if r.marker != nil && (len(count) == 0 || count[r.marker.Log] == count[id]) {
+		id = r.marker.Log
+	}
+	return id
+}
+
+// refuse leaves a file out that has a segment's name and is none of this log.
+func (r *recovery) refuse(number uint64, g *segment, length int64, reason string) {
+	f := flaw{Damage: Damage{Segment: r.s.path(segmentName(number)), Length: length, Reason: reason}}
+	if g != nil {
+		r.s.segments.remove(g)
+		_ = g.file.Close()
+		f.Length = g.size.Load()
+	}
+	r.flaws = append(r.flaws, f)
+	r.refused = append(r.refused, refused{number: number, flaw: len(r.flaws) - 1, file: g != nil})
+}
+
+// refused is a file that has a segment's name and is none of this log.
+type refused struct {
+	number uint64
+	flaw   int
+	file   bool // it is a regular file
+}
+
+// checkRow tells whether the segments form one row, up to the end that the close marker
+// names.
+func (r *recovery) checkRow() {
 	for i, g := range r.segments {
 		if i == 0 {
-			r.s.id = g.Log
 			continue
 		}
-		prev := r.segments[i-1]
-		switch {
-		case g.Log != r.s.id && g.Log != format.LogID{}:
-			r.add(Damage{Segment: g.path, Length: format.HeaderSize, Reason: fmt.Sprintf("segment of another log (%x, not %x)", g.Log, r.s.id)})
-		case g.Predecessor.Segment != prev.Number || g.Number != prev.Number+1:
-			r.add(Damage{Segment: segmentNameIn(r.s, prev.Number+1), Reason: fmt.Sprintf(
-				"segments %d to %d are missing", prev.Number+1, g.Number-1)})
+		r.checkStep(i-1, g.Predecessor.Segment)
+		if prev := r.segments[i-1]; g.Predecessor.Segment < prev.Number {
+			r.note(g.path, 0, format.HeaderSize, fmt.Sprintf("the segment follows segment %d, not %d", g.Predecessor.Segment, prev.Number))
 		}
 	}
-	if m := r.marker; m != nil {
-		n := len(r.segments)
-		if n == 0 || r.segments[n-1].Number < m.End.Segment {
-			r.add(Damage{Segment: segmentNameIn(r.s, m.End.Segment), Reason: fmt.Sprintf(
-				"the log was closed at segment %d, which is missing", m.End.Segment)})
-		}
+	if r.marker != nil {
+		r.checkStep(len(r.segments)-1, r.marker.End.Segment)
 	}
 }
 
-func segmentNameIn(s *shard, number uint64) string { return s.path(segmentName(number)) }
-
-// end returns where a segment is known to end: what its successor, or the close marker,
-// says.
-func (r *recovery) end(i int) (format.Link, bool) {
-	g := r.segments[i]
-	if i+1 < len(r.segments) {
-		if p := r.segments[i+1].Predecessor; p.Segment == g.Number && p.End >= format.HeaderSize {
-			return p, true
-		}
-		return format.Link{}, false
+// checkStep tells whether segments up to the last one are missing behind segment i, or
+// altogether for i == -1.
+func (r *recovery) checkStep(i int, last uint64) {
+	number, lsn := last, uint64(1)
+	if i >= 0 {
+		number, lsn = r.segments[i].Number+1, r.segments[i].lastLSN.Load()+1
 	}
-	if r.marker != nil && r.marker.End.Segment == g.Number {
-		return r.marker.End, true
-	}
-	return format.Link{}, false
-}
-
-// scanAll reads footers, and scans the segments that have none, in parallel.
-func (r *recovery) scanAll() error {
-	r.scans = make([]*scan, len(r.segments))
-	r.footers = make([]*format.Footer, len(r.segments))
-	errs := make([]error, len(r.segments))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i := range r.segments {
-		slots <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer func() { <-slots }()
-			errs[i] = r.scanOne(i)
-		}()
-	}
-	wg.Wait()
-	for _, sc := range r.scans {
-		if sc != nil {
-			r.damage = append(r.damage, sc.damage...)
-			r.tornTail += sc.tornTail
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r *recovery) scanOne(i int) error {
-	g := r.segments[i]
-	if r.progress != nil {
-		defer r.progress(g.size.Load())
-	}
-	end, exact := r.end(i)
-	trailer, sealed := g.readTrailer(g.size.Load())
-	if sealed {
-		f, err := g.loadFooter(trailer)
-		if err == nil && (!exact || f.End == end) {
-			r.footers[i] = f
-			g.trailer = trailer
-			g.setState(stateSealed)
-		}
-		if err != nil && !errors.Is(err, format.ErrCorrupt) {
-			return err
-		}
-		if !r.everything && r.footers[i] != nil {
-			return nil
-		}
-	}
-	limit := g.size.Load()
-	if f := r.footers[i]; f != nil {
-		limit, exact = f.BodyAt, true
-	} else if exact {
-		limit = end.End
-	}
-	if !sealed || r.footers[i] == nil {
-		// What a scan finds may be in memory only: make it durable before it is served.
-		if err := g.file.Sync(); err != nil {
-			return fmt.Errorf("sync segment %s: %w", g.path, err)
-		}
-		g.setState(stateUnsealed)
-	}
-	sc := newScan(g, min(limit, g.size.Load()), r.pool)
-	sc.exact, sc.salvage = exact, r.salvage || r.everything
-	sc.reader.loose = g.Log == format.LogID{} // a guessed header
-	if r.footers[i] != nil && r.footers[i].Repaired {
-		sc.reader.loose = true
-	}
-	if r.everything && r.footers[i] != nil {
-		sc.hash = xxhash.New()
-		head := make([]byte, format.HeaderSize)
-		if _, err := g.file.ReadAt(head, 0); err != nil {
-			return fmt.Errorf("read %s: %w", g.at(0), err)
-		}
-		_, _ = sc.hash.Write(head)
-	}
-	r.scans[i] = sc
-	if err := sc.run(); err != nil {
-		return err
-	}
-	r.checkScan(g, sc, limit, r.footers[i])
-	return nil
-}
-
-// checkScan compares what a scan found with where the segment should end and with its
-// footer.
-func (r *recovery) checkScan(g *segment, sc *scan, limit int64, f *format.Footer) {
-	if sc.exact && limit > g.size.Load() {
-		sc.add(g.size.Load(), limit-g.size.Load(), fmt.Sprintf("the file ends early, the segment goes to byte %d", limit))
-	}
-	if f == nil || len(sc.damage) > 0 {
+	if last < number {
 		return
 	}
-	if sc.hash != nil && sc.hash.Sum64() != f.XXH64 {
-		sc.add(0, f.BodyAt, fmt.Sprintf("XXH64 is %016x, should be %016x: bytes outside all frames have changed", sc.hash.Sum64(), f.XXH64))
-	}
-	if sc.table.records != f.Records || sc.table.frames != f.Frames {
-		sc.add(f.BodyAt, 0, fmt.Sprintf("%d frames with %d records, the footer says %d with %d",
-			sc.table.frames, sc.table.records, f.Frames, f.Records))
-	}
-}
-
-// checkEnds settles where each segment ends, and compares it with what its successor says.
-func (r *recovery) checkEnds() {
-	for i, g := range r.segments {
-		var end format.Link
-		if f := r.footers[i]; f != nil {
-			end = f.End
-			g.end.Store(f.BodyAt)
-			g.maxTime.Store(f.MaxTimestamp)
-			g.records.Store(f.Records)
-		} else {
-			sc := r.scans[i]
-			end = sc.end()
-			g.end.Store(end.End)
-			g.table = sc.table
-			g.maxTime.Store(sc.table.maxTime)
-			g.records.Store(sc.table.records)
-		}
-		g.lastLSN.Store(end.LSN)
-		g.chain = end.Chain
-		if want, exact := r.end(i); exact && end != want && !r.damagedIn(g) {
-			r.add(Damage{Segment: g.path, Offset: min(end.End, want.End), Length: max(0, want.End-end.End), Reason: fmt.Sprintf(
-				"the segment ends at byte %d, LSN %d, CRC %08x; what follows it says byte %d, LSN %d, CRC %08x",
-				end.End, end.LSN, end.Chain, want.End, want.LSN, want.Chain)})
-		}
-		r.s.commit.tail = end
-		if sc := r.scans[i]; sc != nil {
-			r.s.durable.Store(max(r.s.durable.Load(), sc.durable))
+	known := false
+	for _, x := range r.refused {
+		if x.number >= number && x.number <= last {
+			r.flaws[x.flaw].lsn, known = lsn, true
 		}
 	}
-}
-
-func (r *recovery) damagedIn(g *segment) bool {
-	return slices.ContainsFunc(r.damage, func(d Damage) bool { return d.Segment == g.path })
+	if !known {
+		r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{
+			Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segments %d to %d are missing", number, last),
+		}})
+	}
 }

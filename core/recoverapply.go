@@ -11,101 +11,174 @@ import (
 // within one, partitions do not depend on each other.
 func (r *recovery) apply(i int) {
 	g := r.segments[i]
-	if f := r.footers[i]; f != nil {
-		for j := range f.Partitions {
-			r.applyPartition(g, &f.Partitions[j])
-		}
-		return
-	}
-	t := r.scans[i].table
-	ids := make([]uint32, 0, len(t.partitions))
-	for id := range t.partitions {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		r.applyPartition(g, &t.partitions[id].FooterPartition)
+	damaged := r.damagedIn(g)
+	for _, pt := range r.parts(i) {
+		r.applyPart(g, &pt, damaged)
 	}
 }
 
-func (r *recovery) applyPartition(g *segment, f *format.FooterPartition) {
-	p := r.partitions[f.ID]
+func (r *recovery) applyPart(g *segment, pt *part, damaged bool) {
+	p := r.partitions[pt.id]
 	if p == nil {
-		p = &Partition{topic: f.Topic, num: f.Partition, shard: r.s, id: f.ID}
-		p.extents.first, p.extents.next = f.First, f.Next
-		r.partitions[f.ID] = p
+		p = &Partition{topic: pt.Topic, num: pt.Partition, shard: r.s, id: pt.id}
+		p.extents.begin(pt.Declaration)
+		r.partitions[pt.id] = p
+		r.begun[pt.id] = beginning{Declaration: pt.Declaration, seg: g, before: max(pt.declared, g.FirstLSN)}
 	}
 	p.declared = g
 	p.exists.Store(true)
-	x := &p.extents
-	if p.topic != f.Topic || p.num != f.Partition {
-		r.add(Damage{Segment: g.path, Reason: fmt.Sprintf(
-			"partition id %d is %s/%d here and %s before", f.ID, f.Topic, f.Partition, p)})
+	if p.topic != pt.Topic || p.num != pt.Partition {
+		r.note(g.path, 0, 0, fmt.Sprintf("partition id %d is %s/%d here and %s before", pt.id, pt.Topic, pt.Partition, p))
 		return
 	}
-	switch {
-	case f.Next > x.next:
-		r.lost(g, p, x.next, f.Next, "the segment continues behind records that are missing")
-		x.next = f.Next
-		x.cut = true
-	case f.Next < x.next:
-		// A truncation of the suffix was lost with its segment.
-		r.lost(g, p, f.Next, f.Next, fmt.Sprintf("the next offset is %d here and %d before", f.Next, x.next))
-		x.truncateAfter(f.Next)
+	if pt.declared > 0 {
+		r.meet(g, p, pt)
 	}
-	if f.First > x.first {
-		x.truncateBefore(f.First)
+	if damaged {
+		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN()}
 	}
-	for _, run := range f.Runs {
-		next := x.next
-		if err := x.apply(g, run); err != nil {
-			r.lost(g, p, next, max(next, run.Base-run.Gap), err.Error())
+	for _, run := range pt.runs {
+		if pt.steps == nil {
+			r.applyStep(g, p, step{Run: run, last: g.lastLSN.Load()})
 		}
+	}
+	for _, st := range pt.steps {
+		r.applyStep(g, p, st)
 	}
 }
 
-// lost notes that offsets of a partition are missing. If some damage explains it, it is
-// noted there.
-func (r *recovery) lost(g *segment, p *Partition, from, to int64, reason string) {
-	span := PartitionSpan{Topic: p.topic, Partition: p.num, From: from, To: to}
-	at := -1
-	for i, d := range r.damage {
-		if d.Segment <= g.path && (at < 0 || d.Segment >= r.damage[at].Segment) {
-			at = i
+// beginning is where a partition's first declaration stands.
+type beginning struct {
+	format.Declaration
+	seg    *segment
+	before uint64
+}
+
+// start is where a partition stood when a segment began, and the LSN of the first entry
+// that the segment still has of it.
+type start struct {
+	format.Declaration
+	lsn uint64
+}
+
+// startKey names a partition in a segment.
+type startKey struct {
+	segment uint64
+	id      uint32
+}
+
+// meet brings a partition to the state that a declaration tells.
+func (r *recovery) meet(g *segment, p *Partition, pt *part) {
+	x := &p.extents
+	switch {
+	case pt.Next > x.next:
+		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
+	case pt.Next < x.next:
+		r.mend(g, p, format.Run{Kind: format.KindTruncateAfter, Base: pt.Next, End: pt.Next}, pt.declared)
+	}
+	if pt.First > x.first {
+		x.truncateBefore(pt.First)
+	}
+}
+
+// applyStep takes in a run. Where it does not follow from what came before, entries between
+// are missing, and it tells which ones at least.
+func (r *recovery) applyStep(g *segment, p *Partition, st step) {
+	x := &p.extents
+	if st.Flags&format.FlagMoved == 0 {
+		due := st.Base - st.Gap
+		if st.Kind == format.KindTruncateBefore || st.Kind == format.KindTruncateAfter {
+			due = max(x.next, st.Base)
+		}
+		switch {
+		case due > x.next:
+			r.mend(g, p, lostRun(x.next, due), st.LSN)
+		case due < x.next:
+			r.mend(g, p, format.Run{Kind: format.KindTruncateAfter, Base: due, End: due}, st.LSN)
 		}
 	}
-	if at >= 0 {
-		r.damage[at].Partitions = append(r.damage[at].Partitions, span)
-		return
+	if st.missing {
+		r.addMend(g, p, st)
 	}
-	r.add(Damage{Segment: g.path, Reason: reason, Partitions: []PartitionSpan{span}})
+	_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
+	r.seen[p.id] = max(r.seen[p.id], st.last)
+}
+
+// mend is an entry that stands for what is lost: a repair writes it.
+type mend struct {
+	part *Partition
+	seg  *segment // in which the loss shows
+	run  format.Run
+	// state is that of the partition before it.
+	state format.Declaration
+	// The entry's LSN lies between these.
+	after, before uint64
+}
+
+func lostRun(from, to int64) format.Run {
+	return format.Run{Kind: format.KindLost, Base: to, End: to, Gap: to - from}
+}
+
+// mend makes good for an entry that is missing before an LSN.
+func (r *recovery) mend(g *segment, p *Partition, run format.Run, before uint64) {
+	run.LSN = r.seen[p.id] + 1
+	r.addMend(g, p, step{Run: run, before: before})
+	_ = p.extents.apply(g, run) // it was made to follow
+}
+
+func (r *recovery) addMend(g *segment, p *Partition, st step) {
+	r.mends = append(r.mends, &mend{
+		part: p, seg: g, run: st.Run, state: p.declaration(), after: max(st.after, r.seen[p.id]), before: st.before,
+	})
+}
+
+// checkLosses tells for everything that is missing, and was not truncated, what damage it
+// is lost by.
+func (r *recovery) checkLosses() {
+	for _, m := range r.mends {
+		var spans []PartitionSpan
+		if m.run.Kind == format.KindLost {
+			spans = m.part.missing(m.run.Base-m.run.Gap, m.run.Base)
+		}
+		r.blame(m, spans, fmt.Sprintf("%s: entries before LSN %d are missing", m.part, m.before))
+	}
+	for _, p := range r.sorted() {
+		r.checkHoles(p)
+	}
 }
 
 // checkHoles looks for offsets below a partition's next one that no segment holds: what
-// stood in segments that are gone. Holes that were noted on the way are not noted again.
-func (r *recovery) checkHoles() {
-	var first *segment
-	if len(r.segments) > 0 {
-		first = r.segments[0]
+// stood in segments that are gone.
+func (r *recovery) checkHoles(p *Partition) {
+	var spans []PartitionSpan
+	p.extents.holes(func(from, to int64) {
+		spans = append(spans, PartitionSpan{p.topic, p.num, from, to})
+	})
+	if len(spans) == 0 {
+		return
 	}
-	for _, p := range r.sorted() {
-		p.extents.holes(func(from, to int64) {
-			if !r.noted(p, from, to) {
-				r.lost(first, p, from, to, "records before this segment are missing")
-			}
-		})
-	}
+	b := r.begun[p.id]
+	state := b.Declaration
+	state.Next, state.Gap, state.GapLost = state.First, 0, false
+	m := &mend{part: p, seg: b.seg, run: lostRun(b.First, b.Next), state: state, before: b.before}
+	r.holes = append(r.holes, m)
+	r.blame(m, spans, "records before this segment are missing")
 }
 
-func (r *recovery) noted(p *Partition, from, to int64) bool {
-	for _, d := range r.damage {
-		for _, s := range d.Partitions {
-			if s.Topic == p.topic && s.Partition == p.num && s.From <= from && to <= s.To {
-				return true
-			}
+// missing returns the parts of a range of offsets that have no record and should.
+func (p *Partition) missing(from, to int64) (spans []PartitionSpan) {
+	x := &p.extents
+	from, to = max(from, x.first), min(to, x.next)
+	for _, e := range x.list {
+		if end := min(e.first, to); from < end {
+			spans = append(spans, PartitionSpan{p.topic, p.num, from, end})
 		}
+		from = max(from, e.end)
 	}
-	return false
+	if from < to {
+		spans = append(spans, PartitionSpan{p.topic, p.num, from, to})
+	}
+	return spans
 }
 
 // sorted returns the partitions in the order of their ids.
@@ -128,6 +201,6 @@ func (r *recovery) finish() {
 		p.lowest.Store(p.first)
 		p.stable.Store(p.next)
 	}
-	r.s.damage = r.damage
+	r.s.damage = r.damage()
 	r.s.count.tornTail.Store(r.tornTail)
 }

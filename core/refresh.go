@@ -118,8 +118,8 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 	if err := sc.run(); err != nil {
 		return err
 	}
-	if len(sc.damage) > 0 && !m.cfg.allowDamage {
-		return &DamageError{Damage: sc.damage}
+	if len(sc.flaws) > 0 && !m.cfg.allowDamage {
+		return &DamageError{Damage: (&recovery{flaws: sc.flaws}).damage()}
 	}
 	if len(found) == 0 {
 		return nil
@@ -167,7 +167,7 @@ func (m *Manager) show(s *shard, g *segment, found []newEntry, end format.Link) 
 		if p == nil {
 			d := n.declaration
 			p = &Partition{topic: d.Topic, num: d.Partition, shard: s, id: n.entry.Partition}
-			p.extents.first, p.extents.next = d.First, d.Next
+			p.extents.begin(d)
 			byID[p.id] = p
 			s.mu.Lock()
 			s.partitions = append(s.partitions, p)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sort"
 
 	"github.com/chronik-go/wal/core/format"
 )
@@ -32,27 +33,61 @@ func (m *Manager) Replay(ctx context.Context) iter.Seq2[Entry, error] {
 }
 
 func (s *shard) replay(ctx context.Context, yield func(Entry, error) bool) bool {
-	list := s.segments.pinAll()
-	defer func() {
-		for _, g := range list {
-			s.unpin(g)
-		}
-	}()
-	s.mu.Lock()
-	parts := map[uint32]*Partition{}
-	for _, p := range s.partitions {
-		parts[p.id] = p
-	}
-	s.mu.Unlock()
-	for _, g := range list {
-		if g.live.Load() > 0 && !s.replaySegment(ctx, g, parts, yield) {
+	snap := s.snapshot()
+	defer snap.release()
+	for _, g := range snap.segments {
+		if !snap.replaySegment(ctx, g, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *shard) replaySegment(ctx context.Context, g *segment, parts map[uint32]*Partition, yield func(Entry, error) bool) bool {
+// snapshot is where the live records of a log were at one time. What is truncated or moved
+// later stays where the snapshot says.
+type snapshot struct {
+	s        *shard
+	parts    map[uint32]*replayed
+	segments []*segment // pinned, in the order of the log
+}
+
+// replayed is one partition in a snapshot.
+type replayed struct {
+	*Partition
+	extents extents
+}
+
+func (s *shard) snapshot() *snapshot {
+	s.mu.Lock()
+	parts := append([]*Partition(nil), s.partitions...)
+	s.mu.Unlock()
+	snap := &snapshot{s: s, parts: map[uint32]*replayed{}}
+	pinned := map[*segment]bool{}
+	for _, p := range parts {
+		r := &replayed{Partition: p}
+		p.mu.RLock()
+		r.extents.list = append(r.extents.list, p.extents.list...)
+		for _, e := range r.extents.list {
+			if !pinned[e.seg] { // an extent in use keeps its segment until this
+				pinned[e.seg] = true
+				e.seg.pins.Add(1)
+				snap.segments = append(snap.segments, e.seg)
+			}
+		}
+		p.mu.RUnlock()
+		snap.parts[p.id] = r
+	}
+	sort.Slice(snap.segments, func(i, j int) bool { return snap.segments[i].Number < snap.segments[j].Number })
+	return snap
+}
+
+func (snap *snapshot) release() {
+	for _, g := range snap.segments {
+		snap.s.unpin(g)
+	}
+}
+
+func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(Entry, error) bool) bool {
 	r := frameReader{
 		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: true},
 		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
@@ -82,7 +117,7 @@ func (s *shard) replaySegment(ctx context.Context, g *segment, parts map[uint32]
 			yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
 			return false
 		}
-		if !s.replayFrame(f, g, parts, yield) {
+		if !snap.replayFrame(f, g, yield) {
 			return false
 		}
 	}
@@ -90,9 +125,9 @@ func (s *shard) replaySegment(ctx context.Context, g *segment, parts map[uint32]
 
 var errStopped = errors.New("iteration was stopped")
 
-func (s *shard) replayFrame(f *frame, g *segment, parts map[uint32]*Partition, yield func(Entry, error) bool) bool {
+func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error) bool) bool {
 	err := f.each(func(e format.Entry, lsn uint64, data []byte) error {
-		p := parts[e.Partition]
+		p := snap.parts[e.Partition]
 		if e.Kind != format.KindData || p == nil {
 			return nil
 		}
@@ -102,7 +137,7 @@ func (s *shard) replayFrame(f *frame, g *segment, parts map[uint32]*Partition, y
 		}
 		err := format.CheckData(e, data)
 		if err == nil {
-			data, err = s.cfg.decode(e, data)
+			data, err = snap.s.cfg.decode(e, data)
 		}
 		if err != nil {
 			return damagedAt(yield, g, f, err)
@@ -133,9 +168,7 @@ func damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) e
 }
 
 // liveIn returns the parts of a batch that are live: not truncated, not moved elsewhere.
-func (p *Partition) liveIn(g *segment, lsn uint64, e format.Entry) (live []extent) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
+func (p *replayed) liveIn(g *segment, lsn uint64, e format.Entry) (live []extent) {
 	x, ok := p.extents.find(e.Base)
 	if ok && x.seg == g && x.lsn <= lsn && x.first <= e.Base && x.end >= e.End() {
 		return append(live, x) // the usual case: all of it

@@ -14,29 +14,45 @@ import (
 
 // makeRoom sees to it that the active segment has room for a group and for the
 // declarations it needs; where there is none it ends the segment and begins the next.
-func (c *committer) makeRoom(g *group) error {
+//
+// It is not ready if something was in flight and room has to be made: that may have
+// failed, and this group with it.
+func (c *committer) makeRoom(g *group) (ready bool, err error) {
 	need := format.AlignUp(int64(g.n+len(g.entries)*format.EntrySize), c.s.alignment)
-	if c.active != nil && c.undeclared(g) == 0 && c.position+need <= c.active.size.Load() {
+	spare := c.spareFor(g)
+	if c.active != nil && c.undeclared(g) == 0 && c.position+need+spare <= c.active.size.Load() {
 		c.awaitZeros(need)
-		return nil
+		return true, nil
 	}
 	// Declarations state what is acknowledged, and a segment begins where the one
 	// before it ends for good: nothing may be in flight.
-	c.drain()
-	if c.s.sticky() != nil {
-		return nil
+	if len(c.inflight) > 0 {
+		c.drain()
+		return false, nil
 	}
 	if c.active != nil {
 		need := need + c.preludeSize(c.undeclared(g))
-		if c.position+need <= c.active.size.Load() {
+		if c.position+need+spare <= c.active.size.Load() {
 			c.awaitZeros(need)
-			return nil
-		}
-		if err := c.endSegment(); err != nil {
-			return err
+			return true, nil
 		}
 	}
-	return c.begin(need + c.preludeSize(len(g.entries)))
+	if err := c.begin(need + c.preludeSize(len(g.entries)) + spare); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// spareFor is how much of the active segment a group has to leave free: records may not
+// take the space that it takes to truncate partitions and to drop the segments that
+// are useless then. Without it there were no way back from a full disk.
+func (c *committer) spareFor(g *group) int64 {
+	for i := range g.entries {
+		if e := &g.entries[i]; e.Kind == format.KindData && e.Flags&format.FlagMoved == 0 {
+			return max(2*c.s.alignment, min(c.s.cfg.segmentSize/8, c.preludeSize(c.known)))
+		}
+	}
+	return 0
 }
 
 // undeclared counts the entries of a group whose partition the active segment has not
@@ -59,11 +75,19 @@ func (c *committer) preludeSize(n int) int64 {
 	return format.AlignUp(format.FrameHeaderSize+int64(n)*per, c.s.alignment)
 }
 
-// begin starts a segment with room for at least need bytes of frames. Creating it may
-// fail once, like any write.
+// begin ends the active segment, if there is one, and starts the next with room for at
+// least need bytes of frames. Creating it may fail once, like any write. The one before
+// ends only once there is a file: without space it is still good for a truncation.
 func (c *committer) begin(need int64) error {
 	for {
-		err := c.activate(need)
+		file, err := c.takePrepared(format.HeaderSize + need)
+		if err == nil {
+			if err := c.endSegment(); err != nil {
+				c.s.prepare.discard(file)
+				return err
+			}
+			err = c.activate(file)
+		}
 		switch {
 		case err == nil:
 			return nil
@@ -78,15 +102,11 @@ func (c *committer) begin(need int64) error {
 	}
 }
 
-// activate makes the prepared file the active segment. Once the directory is synced
+// activate makes a prepared file the active segment. Once the directory is synced
 // the segment is part of the log: whatever stands in its predecessor behind the end that
 // its header names is not.
-func (c *committer) activate(need int64) error {
+func (c *committer) activate(file prepared) error {
 	s := c.s
-	file, err := c.takePrepared(format.HeaderSize + need)
-	if err != nil {
-		return err
-	}
 	h := format.SegmentHeader{
 		Alignment: s.alignment, Log: s.logID(), Number: c.tail.Segment + 1, Epoch: randomEpoch(),
 		FirstLSN: c.tail.LSN + 1, Created: time.Now().UnixNano(), Predecessor: c.tail,
@@ -94,7 +114,7 @@ func (c *committer) activate(need int64) error {
 	name := segmentName(h.Number)
 	format.PutSegmentHeader(c.header.Bytes, h)
 	head := c.header.Bytes[:format.HeaderSize]
-	err = c.writeNow(backend.Write{File: file.file, Data: head, Buffer: c.header, Sync: true})
+	err := c.writeNow(backend.Write{File: file.file, Data: head, Buffer: c.header, Sync: true})
 	if err == nil {
 		err = s.dir.Rename(file.name, name)
 	}
@@ -141,7 +161,8 @@ func (c *committer) enterDirectory() error {
 	return c.s.dir.Sync()
 }
 
-// endSegment ends the active segment, with nothing in flight; the keeper seals it.
+// endSegment ends the active segment, if there is one, with nothing in flight; the
+// keeper seals it.
 func (c *committer) endSegment() error {
 	if err := c.syncNow(); err != nil {
 		return err
@@ -231,11 +252,15 @@ func (c *committer) declaration(parts []*Partition, lsn uint64) []byte {
 func (p *Partition) declaration() format.Declaration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return format.Declaration{Topic: p.topic, Partition: p.num, First: p.extents.first, Next: p.extents.next}
+	x := &p.extents
+	return format.Declaration{
+		Topic: p.topic, Partition: p.num, First: x.first, Next: x.next, Gap: x.pending, GapLost: x.pendingLost,
+	}
 }
 
 // redeclare declares again, in the active segment, the partitions whose newest
-// declaration stands in seg, so that seg can go.
+// declaration stands in seg, so that seg can go; also those whose newest one may have
+// been in a write that failed.
 func (c *committer) redeclare(seg *segment) error {
 	if err := c.syncNow(); err != nil {
 		return err
@@ -243,7 +268,7 @@ func (c *committer) redeclare(seg *segment) error {
 	c.s.mu.Lock()
 	var parts []*Partition
 	for _, p := range c.s.partitions {
-		if p.declared == seg && p.exists.Load() {
+		if p.exists.Load() && (p.declared == seg || p.declared.abandoned.Load()) {
 			parts = append(parts, p)
 		}
 	}
@@ -263,12 +288,7 @@ const redeclareAtOnce = 1024
 
 func (c *committer) redeclareSome(parts []*Partition) error {
 	need := c.preludeSize(len(parts))
-	if c.active != nil && c.position+need > c.active.size.Load() {
-		if err := c.endSegment(); err != nil {
-			return err
-		}
-	}
-	if c.active == nil {
+	if c.active == nil || c.position+need > c.active.size.Load() {
 		if err := c.begin(need); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -24,18 +25,21 @@ type scan struct {
 	hash *xxhash.Digest
 	// each, if set, is called for each good frame.
 	each func(*frame) error
-	// known tells a partition's name by its id, where the segment's own declaration is
-	// lost.
+	// known tells a partition's name by its id, where it was declared before the scan began.
 	known func(id uint32) (format.Declaration, bool)
+	// stop, if set, is the LSN before which the segment ends.
+	stop uint64
 
 	durable  uint64 // the highest durable LSN that a frame tells
-	damage   []Damage
+	flaws    []flaw
+	notes    map[uint32]*scanNotes
+	used     []lsnRange // LSNs of sound entries
 	tornTail int64
 }
 
 func newScan(g *segment, limit int64, pool *bufferPool) *scan {
 	return &scan{
-		seg: g, table: newTable(),
+		seg: g, table: newTable(), notes: map[uint32]*scanNotes{},
 		reader: frameReader{
 			window: window{file: g.file, limit: limit, chunk: windowSize, pool: pool},
 			epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize,
@@ -43,6 +47,9 @@ func newScan(g *segment, limit int64, pool *bufferPool) *scan {
 		},
 	}
 }
+
+// lsnRange is LSNs from first on, end exclusive.
+type lsnRange struct{ first, end uint64 }
 
 // run scans to the end. Its error is about reading; damage is collected.
 func (s *scan) run() error {
@@ -52,7 +59,8 @@ func (s *scan) run() error {
 		var bad *badFrame
 		switch {
 		case err == nil:
-			if err := s.take(f); err != nil {
+			more, err := s.take(f)
+			if err != nil || !more {
 				return err
 			}
 			continue
@@ -63,45 +71,64 @@ func (s *scan) run() error {
 			if !s.exact {
 				return nil
 			}
+		case s.shrunk(err):
+			continue
 		case !errors.As(err, &bad):
-			return fmt.Errorf("read %s, LSN %d: %w", s.seg.at(s.reader.position), s.reader.lsn, err)
+			return s.readError(err)
 		}
-		if more, err := s.handle(bad); err != nil || !more {
+		more, err := s.handle(bad)
+		if s.shrunk(err) {
+			continue
+		}
+		if err != nil || !more {
 			return err
 		}
 	}
 }
 
-// take collects a good frame.
-func (s *scan) take(f *frame) error {
+func (s *scan) readError(err error) error {
+	return fmt.Errorf("read %s, LSN %d: %w", s.seg.at(s.reader.position), s.reader.lsn, err)
+}
+
+// shrunk tells whether reading failed because a running writer has cut the file where the
+// segment ends, to seal it. Then the scan goes up to there.
+func (s *scan) shrunk(err error) bool {
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	size, err := s.seg.file.Size()
+	if err != nil || size >= s.reader.limit {
+		return false
+	}
+	s.reader.limit = size
+	s.reader.forget()
+	return true
+}
+
+// take collects what is sound of a frame. It reports whether the scan goes on.
+func (s *scan) take(f *frame) (more bool, err error) {
+	if s.stop > 0 && f.LSN >= s.stop {
+		s.reader.position, s.reader.lsn, s.reader.chain = f.Position, f.LSN, f.Chain
+		return false, nil
+	}
 	s.durable = max(s.durable, f.Durable)
 	s.table.frames++
-	err := f.each(func(e format.Entry, lsn uint64, data []byte) error {
-		if e.Kind == format.KindDeclare {
-			d, _, err := format.ReadDeclaration(data)
-			if err == nil {
-				s.table.declare(e.Partition, d)
-			}
-			return err
-		}
-		if s.table.add(e, lsn, f.Position) {
+	i, at := -1, f.Position+format.FrameHeaderSize
+	err = f.each(func(e format.Entry, lsn uint64, data []byte) error {
+		i++
+		at += e.Length
+		if slices.Contains(f.spoiled, i) {
+			s.lose(e, lsn, at-e.Length)
 			return nil
 		}
-		if s.salvage && s.known != nil {
-			if d, ok := s.known(e.Partition); ok {
-				s.table.declare(e.Partition, d)
-				s.table.add(e, lsn, f.Position)
-				return nil
-			}
-		}
-		return fmt.Errorf("%w: partition %d is used and not declared", format.ErrCorrupt, e.Partition)
+		return s.takeEntry(f, e, lsn, data)
 	})
 	if err != nil {
 		s.add(f.Position, f.Length, err.Error())
 	}
 	if s.each != nil {
 		if err := s.each(f); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if s.hash != nil { // last, for it may move the window that the frame lies in
@@ -110,11 +137,72 @@ func (s *scan) take(f *frame) error {
 			_, _ = s.hash.Write(b)
 		}
 	}
-	return nil
+	return true, nil
 }
 
+// takeEntry collects a sound entry.
+func (s *scan) takeEntry(f *frame, e format.Entry, lsn uint64, data []byte) error {
+	if e.Kind == format.KindDeclare {
+		d, _, err := format.ReadDeclaration(data)
+		if err == nil {
+			s.table.declare(e.Partition, d)
+			s.note(e.Partition).declare(lsn)
+			if p := s.table.partitions[e.Partition]; p.Topic == "" { // the first one is lost
+				p.Topic, p.Declaration.Partition = d.Topic, d.Partition
+			}
+		}
+		return err
+	}
+	if n := len(s.used); n > 0 && s.used[n-1].end == lsn {
+		s.used[n-1].end++
+	} else {
+		s.used = append(s.used, lsnRange{lsn, lsn + 1})
+	}
+	if s.table.add(e, lsn, f.Position) {
+		s.note(e.Partition).add(len(s.table.partitions[e.Partition].Runs), lsn)
+		return nil
+	}
+	if s.salvage && s.known != nil {
+		if d, ok := s.known(e.Partition); ok {
+			s.table.declare(e.Partition, d)
+			s.table.add(e, lsn, f.Position)
+			return nil
+		}
+	}
+	if len(s.flaws) > 0 { // a damaged frame may have held the declaration
+		s.table.declare(e.Partition, format.Declaration{})
+		s.table.add(e, lsn, f.Position)
+		s.note(e.Partition).add(1, lsn)
+		return nil
+	}
+	return fmt.Errorf("%w: partition %d is used and not declared", format.ErrCorrupt, e.Partition)
+}
+
+// lose notes an entry whose data, at a position, is spoiled: its frame's directory tells
+// exactly what is lost.
+func (s *scan) lose(e format.Entry, lsn uint64, position int64) {
+	s.flaws = append(s.flaws, flaw{lsn: lsn, Damage: Damage{
+		Segment: s.seg.path, Offset: position, Length: e.Length, Reason: "the CRC of the batch does not match its data",
+	}})
+	s.split()
+	if e.Kind != format.KindData || e.Flags&format.FlagMoved != 0 {
+		return
+	}
+	s.table.declare(e.Partition, format.Declaration{})
+	s.note(e.Partition).lose(e, lsn)
+}
+
+// add notes damage that begins where the next frame is due.
 func (s *scan) add(offset, length int64, reason string) {
-	s.damage = append(s.damage, Damage{Segment: s.seg.path, Offset: offset, Length: length, Reason: reason})
+	s.flaws = append(s.flaws, flaw{
+		lsn: s.reader.lsn, Damage: Damage{Segment: s.seg.path, Offset: offset, Length: length, Reason: reason},
+	})
+	s.split()
+}
+
+// remark notes damage by which no entry is lost.
+func (s *scan) remark(offset, length int64, reason string) {
+	s.flaws = append(s.flaws, flaw{Damage: Damage{Segment: s.seg.path, Offset: offset, Length: length, Reason: reason}})
 }
 
 // handle decides whether a bad frame is damage or the torn tail of the log. It is damage
@@ -146,8 +234,12 @@ func (s *scan) handle(bad *badFrame) (more bool, err error) {
 		s.tornTail = min(last, s.reader.limit) - bad.position
 		return false, nil
 	}
-	if again, err := s.readAgain(bad); again || err != nil {
-		return again, err
+	still, err := s.readAgain()
+	if err != nil || still == nil {
+		return still == nil, err
+	}
+	if still.partial != nil && s.salvage {
+		return s.takePartial(still.partial)
 	}
 	end := s.reader.limit
 	if behind != nil {
@@ -156,26 +248,48 @@ func (s *scan) handle(bad *badFrame) (more bool, err error) {
 		end = min(end, bad.position+max(format.AlignUp(bad.length, s.reader.alignment), s.reader.alignment))
 	}
 	s.add(bad.position, end-bad.position, bad.reason)
-	if behind == nil || !s.salvage {
+	s.hash = nil
+	switch {
+	case !s.salvage:
+		return false, nil
+	case still.resume:
+		s.reader.loose = true
+		return true, nil
+	case behind == nil:
 		return false, nil
 	}
-	s.hash = nil
 	s.reader.position, s.reader.loose = behind.Position, true
 	return true, nil
 }
 
-// readAgain tells whether a frame that was bad is good now: a reader beside a running
-// writer may come upon a frame just before it is written, and upon the next one after.
-func (s *scan) readAgain(bad *badFrame) (bool, error) {
+// takePartial collects what is sound of a frame whose data is damaged in part, and goes on
+// behind it.
+func (s *scan) takePartial(f *frame) (more bool, err error) {
+	s.hash = nil
+	h, lsns := f.FrameHeader, f.lsns()
+	if more, err = s.take(f); err != nil || !more {
+		return false, err
+	}
+	s.reader.position = h.Position + format.AlignUp(h.Length, s.reader.alignment)
+	s.reader.lsn, s.reader.chain, s.reader.loose = h.LSN+lsns, h.CRC, false
+	return true, nil
+}
+
+// readAgain looks whether a frame that was bad still is: a reader beside a running writer
+// may come upon a frame just before it is written, and upon the next one after. It returns
+// nil if the frame is good now.
+func (s *scan) readAgain() (still *badFrame, err error) {
 	s.reader.forget()
 	at, lsn, chain, loose := s.reader.position, s.reader.lsn, s.reader.chain, s.reader.loose
-	_, err := s.reader.next()
+	_, err = s.reader.next()
 	s.reader.position, s.reader.lsn, s.reader.chain, s.reader.loose = at, lsn, chain, loose
-	var still *badFrame
-	if err == nil || errors.As(err, &still) || errors.Is(err, io.EOF) {
-		return err == nil, nil
+	switch {
+	case err == nil || errors.As(err, &still):
+		return still, nil
+	case errors.Is(err, io.EOF):
+		return &badFrame{position: at}, nil
 	}
-	return false, err
+	return nil, err
 }
 
 // end is where the good frames end.

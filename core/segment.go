@@ -59,6 +59,8 @@ type segment struct {
 	path  string // as users see it: relative to the data directory
 	file  backend.File
 	state atomic.Int32
+	// guessed: the header is lost, and made up from the frames.
+	guessed bool
 	// abandoned: a write to it failed. It is read, never written or synced again.
 	abandoned atomic.Bool
 

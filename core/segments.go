@@ -18,6 +18,13 @@ func (l *segmentList) add(g *segment) {
 	l.mu.Unlock()
 }
 
+// remove takes a segment off the list.
+func (l *segmentList) remove(g *segment) {
+	l.mu.Lock()
+	l.list = slices.DeleteFunc(l.list, func(other *segment) bool { return other == g })
+	l.mu.Unlock()
+}
+
 // clear empties the list.
 func (l *segmentList) clear() {
 	l.mu.Lock()

@@ -22,8 +22,10 @@ type table struct {
 // tableEntry is one partition's part of a table.
 type tableEntry struct {
 	format.FooterPartition
-	indexed int64 // position of the newest index entry
+	indexed int64 // position of the newest index entry, but for those of moved batches
 	maxTime int64
+	// split: the next run does not join the last one, for damage stands between them.
+	split bool
 }
 
 func newTable() *table { return &table{partitions: map[uint32]*tableEntry{}} }
@@ -47,34 +49,51 @@ func (t *table) add(e format.Entry, lsn uint64, position int64) bool {
 		return false
 	}
 	p.addRun(e, lsn)
+	if e.Kind == format.KindTruncateAfter {
+		p.cutIndex(e.Base)
+	}
 	if e.Kind != format.KindData {
 		return true
 	}
 	t.records += int64(e.Count)
 	t.maxTime = max(t.maxTime, e.MaxTimestamp)
 	p.maxTime = max(p.maxTime, e.MaxTimestamp)
-	if position-p.indexed >= indexDistance {
-		p.indexed = position
-		p.addIndex(format.IndexEntry{Offset: e.Base, Position: position, MaxTimestamp: p.maxTime})
+	moved := e.Flags&format.FlagMoved != 0
+	if !moved && position-p.indexed < indexDistance {
+		return true
 	}
+	if !moved {
+		p.indexed = position
+	}
+	p.addIndex(format.IndexEntry{Offset: e.Base, Position: position, MaxTimestamp: p.maxTime})
 	return true
 }
 
 func (p *tableEntry) addRun(e format.Entry, lsn uint64) {
-	if n := len(p.Runs); n > 0 && e.Kind == format.KindData && e.Gap == 0 {
+	if n := len(p.Runs); n > 0 && e.Kind == format.KindData && e.Gap == 0 && !p.split {
 		last := &p.Runs[n-1]
 		if last.Kind == format.KindData && last.Flags == e.Flags && last.End == e.Base {
 			last.End = e.End()
 			return
 		}
 	}
+	p.split = false
 	p.Runs = append(p.Runs, format.Run{
 		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
 	})
 }
 
-// addIndex keeps the index in the order of offsets. All but moved and truncated
-// batches come in that order.
+// cutIndex forgets what was truncated, and has the next batch indexed: its records may be
+// newer than those that the entries in between tell of.
+func (p *tableEntry) cutIndex(next int64) {
+	n := sort.Search(len(p.Index), func(i int) bool { return p.Index[i].Offset >= next })
+	p.Index = p.Index[:n]
+	p.indexed = -indexDistance
+}
+
+// addIndex keeps the index in the order of offsets. All but moved batches come in that
+// order. Each of those has its entry, for they lie behind batches with higher offsets,
+// and may hold newer records.
 func (p *tableEntry) addIndex(x format.IndexEntry) {
 	i := len(p.Index)
 	for i > 0 && p.Index[i-1].Offset > x.Offset {
@@ -87,9 +106,9 @@ func (p *tableEntry) addIndex(x format.IndexEntry) {
 
 // seek returns the position from which to scan for the batch that holds offset.
 //
-// The entry with the highest offset not above it is right whichever batch is the live
-// one: what was truncated stands before what replaced it, and moved batches have lower
-// offsets than any that the segment got first hand.
+// The entry with the highest offset not above it is right: what was truncated stands
+// before what replaced it, and moved batches have lower offsets than any that the segment
+// got first hand.
 func seekOffset(index []format.IndexEntry, offset int64) int64 {
 	i := sort.Search(len(index), func(i int) bool { return index[i].Offset > offset })
 	if i == 0 {

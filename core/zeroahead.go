@@ -12,9 +12,10 @@ import (
 
 const (
 	// zeroAhead is how far ahead of the log zeros are written.
-	zeroAhead = 16 << 20
-	// zeroStep is how much is zeroed by one write, bytes.
-	zeroStep = 1 << 20
+	zeroAhead = 32 << 20
+	// zeroStep is how much is zeroed by one write, bytes: little, for a group that
+	// comes meanwhile waits behind it.
+	zeroStep = 256 << 10
 	// zeroMaxGroup is the largest group, bytes, that is worth zeroing for.
 	zeroMaxGroup = 128 << 10
 )
@@ -70,16 +71,23 @@ func (p *preparer) zero(f backend.File, from, to int64) {
 	}
 	for from < to {
 		n := min(zeroStep, to-from)
-		b := &backend.Batch{Writes: []backend.Write{{File: f, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros, Sync: true}}}
-		if err := p.queue.Submit(b); err != nil {
-			return
-		}
-		if done, err := p.queue.Wait(); err != nil || done.Failed() != nil {
+		if !p.write(backend.Write{File: f, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros}) {
 			return
 		}
 		p.s.count.bytesWritten.Add(uint64(n))
 		from += n
 	}
+	// One sync here, or the next group's has the metadata of all this to write.
+	p.write(backend.Write{File: f, Sync: true})
+}
+
+func (p *preparer) write(w backend.Write) bool {
+	p.batch = backend.Batch{Writes: append(p.batch.Writes[:0], w)}
+	if err := p.queue.Submit(&p.batch); err != nil {
+		return false
+	}
+	b, err := p.queue.Wait()
+	return err == nil && b.Failed() == nil
 }
 
 func (p *preparer) openQueue() bool {

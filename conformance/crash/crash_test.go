@@ -10,12 +10,14 @@ var (
 	flagSeed      = flag.Uint64("crash.seed", 1, "seed of the first workload")
 	flagStates    = flag.Int("crash.states", 20_000, "distinct crash states to reach")
 	flagWorkloads = flag.Int("crash.workloads", 0, "most workloads to run; 0 is without limit")
+	flagVerbose   = flag.Bool("crash.verbose", false, "tell with a violation what was submitted")
 	flagParallel  = flag.Int("crash.parallel", 0, "workloads at once; 0 is one for each processor")
 )
 
 // TestCrashStates crashes concurrent workloads at every operation and checks what
 // recovery makes of it.
 func TestCrashStates(t *testing.T) {
+	Verbose = *flagVerbose
 	start := time.Now()
 	r := Run(Config{Seed: *flagSeed, States: *flagStates, Workloads: *flagWorkloads, Parallel: *flagParallel})
 	for _, v := range r.Violations {

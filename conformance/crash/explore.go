@@ -17,6 +17,8 @@ type explorer struct {
 	c     *counts
 	wrap  func(*sim.Disk) backend.Backend
 	depth int
+	// sparse looks at fewer points and images.
+	sparse bool
 	// before judges what is recovered before the open for writing, with which the history
 	// begins, has returned: nil if that must be the base.
 	before func(*recovered) *Violation
@@ -41,7 +43,7 @@ func (e *explorer) run() *Violation {
 	e.advance(nil)
 	for c := e.h.trace.Cursor(); ; {
 		e.advance(c.Marks())
-		if e.depth == 0 || e.r.IntN(3) == 0 {
+		if e.depth == 0 && !e.sparse || e.r.IntN(3) == 0 {
 			if v := e.point(c); v != nil {
 				return v
 			}
@@ -65,10 +67,31 @@ func (e *explorer) advance(marks []sim.Mark) {
 func (e *explorer) point(c *sim.Cursor) *Violation {
 	for _, im := range e.images(c.Units()) {
 		if v := e.image(c, im); v != nil {
-			return v.in(fmt.Sprintf("%v, image %v", c, im))
+			return v.in(fmt.Sprintf("%v, image %v%s", c, im, e.dump()))
 		}
 	}
 	return nil
+}
+
+// Verbose adds to a violation what was submitted to each partition up to the crash.
+var Verbose bool
+
+func (e *explorer) dump() string {
+	if !Verbose {
+		return ""
+	}
+	text := ""
+	for k, x := range e.v.list {
+		text += fmt.Sprintf("\n\t\t%v: at first %v", k, x.part.base)
+		for i, o := range x.part.ops[:x.hi] {
+			mark := ""
+			if i < x.lo {
+				mark = "*"
+			}
+			text += fmt.Sprintf("; %v%s", o, mark)
+		}
+	}
+	return text
 }
 
 // images draws the images to make where so many units are unsynced.
@@ -82,7 +105,7 @@ func (e *explorer) images(units int) []sim.Image {
 	}
 	list = append(list, sim.Image{Mode: sim.KeepAll})
 	b := budget{4, 3, 6}
-	if e.depth > 0 {
+	if e.depth > 0 || e.sparse {
 		b = budget{1, 1, 2}
 	}
 	for _, x := range []struct {
@@ -178,8 +201,7 @@ func (e *explorer) goOn(d *sim.Disk, im sim.Image, r *recovered) *Violation {
 	x := newExplorer(h, e.c, e.wrap, e.depth+1)
 	if im.Mode == sim.Kill {
 		// The recovery may have begun with more than a power failure in it leaves.
-		outer := *e.v
-		x.before = func(r *recovered) *Violation { return outer.check(r, false) }
+		x.before = func(r *recovered) *Violation { return e.check(r, false) }
 	}
 	if v := x.run(); v != nil {
 		return v.in(fmt.Sprintf("open for writing with seed %#x", p.seed))

@@ -40,7 +40,8 @@ type op struct {
 	placed bool     // an append: the log gave it an offset
 	offset int64    // of its first record
 	index  int      // place in part.ops; -1: it never got into the log
-	failed error    // it was reported as not done
+	acked  bool
+	failed error // it was reported as not done
 }
 
 func (o *op) String() string {
@@ -60,6 +61,7 @@ type part struct {
 	shared bool // several producers append to it; there is no truncation of its suffix
 	mu     sync.Mutex
 	ops    []*op // in the order of submission, once the workload has ended
+	lost   []*lostOp
 	// states are the partition after the first i operations.
 	states []state
 }
@@ -123,10 +125,14 @@ func (k *known) find(hash uint64) *op {
 func (h *history) settle() {
 	for _, p := range h.parts {
 		all := p.ops
-		p.ops = nil
+		p.ops, p.lost = nil, nil
 		for _, o := range all {
 			o.index = -1
-			if o.failed == nil && (o.kind != opAppend || o.placed) {
+			switch {
+			case o.kind == opAppend && !o.placed:
+			case o.failed != nil:
+				p.lost = append(p.lost, &lostOp{op: o, base: len(p.ops)})
+			default:
 				p.ops = append(p.ops, o)
 			}
 		}
@@ -138,5 +144,36 @@ func (h *history) settle() {
 			o.index = i
 			p.states = append(p.states, p.states[i].after(o))
 		}
+		p.settleLost()
 	}
+}
+
+// lostOp is an operation that was submitted and then reported as not done. Until then a
+// crash may leave it in the log.
+type lostOp struct {
+	*op
+	base int // the operations before it that were done
+	// states are what the partition may be with it as the last one: alone, or behind other
+	// lost ones.
+	states []state
+}
+
+func (p *part) settleLost() {
+	for i, l := range p.lost {
+		if l.fits(p.states[l.base]) {
+			l.states = append(l.states, p.states[l.base].after(l.op))
+		}
+		if i > 0 && p.lost[i-1].base == l.base {
+			for _, s := range p.lost[i-1].states {
+				if l.fits(s) {
+					l.states = append(l.states, s.after(l.op))
+				}
+			}
+		}
+	}
+}
+
+// fits reports whether the operation can follow the state.
+func (l *lostOp) fits(s state) bool {
+	return l.kind != opAppend || l.offset == s.next || l.at > s.next && l.offset == l.at
 }

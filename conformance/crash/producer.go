@@ -32,6 +32,9 @@ type pendingAck struct {
 	ack wal.Ack
 }
 
+// cutGaps lets truncations of the suffix end inside a gap that AppendAt left.
+const cutGaps = true
+
 // maxPending bounds the operations of a producer that wait for their acknowledgement.
 const maxPending = 4
 
@@ -90,7 +93,11 @@ func (p *part) now() state {
 		return state{}
 	}
 	for i := len(p.states) - 1; i < len(p.ops); i++ {
-		p.states = append(p.states, p.states[i].after(p.ops[i]))
+		next := p.states[i]
+		if o := p.ops[i]; o.failed == nil && (o.kind != opAppend || o.placed) {
+			next = next.after(o)
+		}
+		p.states = append(p.states, next)
 	}
 	return p.states[len(p.states)-1]
 }
@@ -130,11 +137,14 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 		ack, err = h.AppendAsync(context.Background(), records...)
 	}
 	if err != nil {
+		o.placed = false // it never got that far
 		return p.failed(o, err)
 	}
 	if !part.shared && ack.Offset() != want {
-		p.w.report(violation(Prefix, "%v: %v gets offset %d", part.key, o, ack.Offset()))
-		return false
+		if p.w.faulty == nil || !p.drain() || !part.takesPlace(o, ack.Offset()) {
+			p.w.report(violation(Prefix, "%v: %v gets offset %d", part.key, o, ack.Offset()))
+			return false
+		}
 	}
 	o.placed, o.offset = true, ack.Offset()
 	p.pending = append(p.pending, pendingAck{o, ack})
@@ -185,6 +195,11 @@ func (p *producer) truncateAfter(h *wal.Partition, part *part, now state) bool {
 		return true
 	}
 	at := now.first - 1 + p.r.Int64N(now.next-now.first+1)
+	if !cutGaps {
+		if at = now.first - 1; len(now.recs) > 0 && p.r.IntN(4) > 0 {
+			at = now.recs[p.r.IntN(len(now.recs))].offset
+		}
+	}
 	if p.r.IntN(2) == 0 && !p.drain() {
 		return false
 	}
@@ -196,6 +211,7 @@ func (p *producer) done(o *op, err error) bool {
 	if err != nil {
 		return p.failed(o, err)
 	}
+	o.acked = true
 	return p.w.disk.Mark(note{noteDurable, o})
 }
 
@@ -246,6 +262,7 @@ func (p *producer) await() bool {
 	if err := a.ack.Wait(context.Background()); err != nil {
 		return p.failed(a.op, err)
 	}
+	a.op.acked = true
 	if !p.w.disk.Mark(note{noteAcked, a.op}) {
 		return false
 	}
@@ -293,10 +310,14 @@ func (p *producer) watermarks(o *op) bool {
 	return true
 }
 
+// failed deals with the error of an operation. It reports whether the producer goes on.
 func (p *producer) failed(o *op, err error) bool {
-	if p.w.disk.Crashed() {
+	switch {
+	case p.w.disk.Crashed():
+		return false
+	case p.w.faulty == nil || o == nil:
+		p.w.report(violation(Recovers, "%v failed on a healthy disk: %v", o, err))
 		return false
 	}
-	p.w.report(violation(Recovers, "%v failed on a healthy disk: %v", o, err))
-	return false
+	return p.w.faulty.failed(p, o, err)
 }

@@ -17,8 +17,11 @@ type workload struct {
 	*history
 	disk    *sim.Disk
 	backend backend.Backend // the disk, or a wrapper of it
-	// leave makes the last round end without a Close.
-	leave bool
+	// faulty says what may fail; nil if nothing may.
+	faulty *faults
+
+	// reopened is what was found once the fault was gone.
+	reopened *recovered
 
 	mu    sync.Mutex
 	found []*Violation
@@ -50,7 +53,9 @@ func (w *workload) run() (*history, []*Violation) {
 			break
 		}
 	}
-	w.trace = w.disk.Trace()
+	if w.trace == nil {
+		w.trace = w.disk.Trace()
+	}
 	w.settle()
 	if err := w.disk.Misuse(); err != nil {
 		w.report(violation(Contract, "the engine broke it: %v", err))
@@ -62,6 +67,10 @@ func (w *workload) run() (*history, []*Violation) {
 // it is.
 func (w *workload) round(round int, closeIt bool) {
 	m, err := w.plan.open(w.backend)
+	if err != nil && w.faulty != nil {
+		w.faulty.openFailed(w, err)
+		return
+	}
 	if err != nil {
 		w.report(openFailed(err))
 		return
@@ -72,7 +81,7 @@ func (w *workload) round(round int, closeIt bool) {
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	var reading sync.WaitGroup
-	if w.plan.producers > 1 {
+	if w.plan.producers > 1 && w.faulty == nil {
 		reading.Add(1)
 		go func() {
 			defer reading.Done()
@@ -94,6 +103,10 @@ func (w *workload) round(round int, closeIt bool) {
 	wg.Wait()
 	close(stop)
 	reading.Wait()
+	if w.faulty != nil {
+		w.faulty.end(w, m)
+		return
+	}
 	w.end(m, closeIt)
 }
 
@@ -110,10 +123,8 @@ func (w *workload) end(m *wal.Manager, closeIt bool) {
 		return
 	}
 	for _, p := range w.parts {
-		if n := len(p.ops); n > 0 {
-			for _, o := range p.ops {
-				w.disk.Mark(note{kind: noteDurable, op: o})
-			}
+		for _, o := range p.ops {
+			w.disk.Mark(note{kind: noteDurable, op: o})
 		}
 	}
 	if n := w.disk.OpenHandles(); n > 0 {

@@ -59,7 +59,7 @@ func AppendDeclaration(b []byte, d Declaration) []byte {
 }
 
 // ReadDeclaration reads the declaration at the start of b and returns what follows it.
-// Its error wraps ErrCorrupt.
+// Its error wraps ErrCorrupt or ErrVersion.
 func ReadDeclaration(b []byte) (d Declaration, rest []byte, err error) {
 	if len(b) < declareFixed {
 		return d, nil, fmt.Errorf("%w: declaration: %d bytes of %d", ErrCorrupt, len(b), declareFixed)

@@ -36,11 +36,11 @@ func FuzzRecord(f *testing.F) {
 }
 
 func FuzzFrame(f *testing.F) {
-	seg := goldenFiles()[goldenSeg2]
-	f.Add(seg[4096 : 4096+305])
-	f.Add(seg[4608 : 4608+199])
-	f.Add(seg[5120 : 5120+242])
-	f.Add(goldenFrame()[:132])
+	files := goldenFiles()
+	for _, b := range append(bareFrames(files[goldenSeg1]), bareFrames(files[goldenSeg2])...) {
+		f.Add(b)
+	}
+	f.Add(goldenFrame()[:goldenFrameHeader.Length])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fuzzFrame(t, b)
 		if len(b) >= FrameHeaderSize+EntrySize {
@@ -82,17 +82,9 @@ func fuzzFrame(t *testing.T, b []byte) {
 
 func FuzzFooter(f *testing.F) {
 	files := goldenFiles()
-	f.Add(files[goldenSeg1][5632:])
-	f.Add(files[goldenSeg2][5632:])
-	f.Add(files[goldenFixed])
-	for _, name := range []string{goldenSeg1, goldenFixed} {
-		b := files[name]
-		trailer, err := ReadTrailer(b)
-		if err != nil {
-			f.Fatal(err)
-		}
-		body := b[int64(len(b))-AlignUp(trailer.BodyLength+TrailerSize, 512):][:trailer.BodyLength]
-		f.Add(join(body, b[len(b)-TrailerSize:])) // without padding: what mendFooter makes whole
+	for _, b := range [][]byte{files[goldenSeg1][5632:], files[goldenSeg2][5632:], files[goldenFixed]} {
+		f.Add(b)
+		f.Add(bareFooter(b))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fuzzFooter(t, b)

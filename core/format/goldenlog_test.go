@@ -133,7 +133,7 @@ var goldenRepaired = Footer{
 	End:    Link{Segment: 7, End: 81920, LSN: 70, Chain: 0x7a7b7c7d},
 	BodyAt: 40960, Frames: 11, Records: 13, MaxTimestamp: goldenTime + 17, XXH64: 0x6162636465666768,
 	Partitions: []FooterPartition{{
-		ID: 3, Declaration: Declaration{Topic: "t", Partition: 19, First: 23, Next: 29},
+		ID: 3, Declaration: Declaration{Topic: "tt", Partition: 19, First: 23, Next: 29, Gap: 4, GapLost: true},
 		Runs: []Run{
 			{Kind: KindData, Flags: FlagMoved, Base: 25, End: 27, Gap: 2, LSN: 61},
 			{Kind: KindLost, Base: 31, End: 31, Gap: 2, LSN: 64},

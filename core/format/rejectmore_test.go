@@ -55,7 +55,10 @@ func TestTrailerRefuses(t *testing.T) {
 }
 
 func TestFooterBodyRefuses(t *testing.T) {
-	const end = 12 + declareFixed + 1 + 2*runSize + indexSize // of the body
+	const (
+		runs = footerFixed + declareFixed + 2 // in the body, behind a topic of two bytes
+		end  = runs + 2*runSize + indexSize   // of the body
+	)
 	for name, tt := range map[string]struct {
 		change func(p *FooterPartition)
 		want   error
@@ -101,9 +104,9 @@ func TestFooterBodyRefuses(t *testing.T) {
 		"a run too many":  {set(footerRuns, 3), ErrCorrupt},
 		"a run too few":   {set(footerRuns, 1), ErrCorrupt},
 		"an index less":   {set(footerIndex, 0), ErrCorrupt},
-		"run's zero 1":    {set(12+declareFixed+1+1, 1), ErrVersion},
-		"run's zero 2":    {set(12+declareFixed+1+7, 1), ErrVersion},
-		"topic too long":  {set(12+decTopic, 255), ErrCorrupt},
+		"run's zero 1":    {set(runs+1, 1), ErrVersion},
+		"run's zero 2":    {set(runs+7, 1), ErrVersion},
+		"topic too long":  {set(footerFixed+decTopic, 255), ErrCorrupt},
 		"nothing at all":  {nil, nil},
 		"last index byte": {set(end-1, 1), nil}, // any time is possible
 	} {
@@ -210,6 +213,12 @@ func TestDeclarationRefuses(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, name)
 	}
 	b := AppendDeclaration(nil, Declaration{Topic: "topic", Partition: 2, First: 3, Next: 4})
+	for _, flag := range []byte{2, 0x80} {
+		set(decFlags, flag)(b)
+		_, _, err := ReadDeclaration(b)
+		require.ErrorIs(t, err, ErrVersion)
+		set(decFlags, 0)(b)
+	}
 	for n := range b {
 		_, _, err := ReadDeclaration(b[:n])
 		require.ErrorIs(t, err, ErrCorrupt, "cut to %d bytes", n)

@@ -115,7 +115,6 @@ func (s *state) syncDir(o *op) {
 	var keep []dirPending
 	for i := range d.pend {
 		if lost[i] {
-			d.pend[i].lost = true
 			keep = append(keep, d.pend[i])
 		} else {
 			d.dur = d.pend[i].applyTo(d.dur)

@@ -2,20 +2,19 @@ package sim
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"syscall"
-	"unsafe"
 
 	"github.com/chronik-go/wal/core/backend"
 )
-
-const errReadOnly = syscall.EROFS
 
 // maxBuffer bounds one buffer, in bytes.
 const maxBuffer = 1 << 30
 
 // memory is what Buffer.Backend holds. All of it is under the Disk's lock.
 type memory struct {
+	b        *backend.Buffer
 	q        *queue
 	bytes    []byte // aligned as Limits.Alignment says
 	released bool
@@ -47,20 +46,20 @@ func (q *queue) Buffer(size int) (*backend.Buffer, error) {
 	case size > maxBuffer:
 		return nil, failed(i, syscall.ENOMEM)
 	}
-	k := slices.IndexFunc(q.spare, func(b *backend.Buffer) bool { return cap(b.Bytes) >= size })
+	k := slices.IndexFunc(q.spare, func(m *memory) bool { return len(m.bytes) >= size })
 	if k >= 0 {
-		b := q.spare[k]
+		m := q.spare[k]
 		q.spare = slices.Delete(q.spare, k, k+1)
-		m := b.Backend.(*memory)
 		m.released = false
-		b.Bytes = m.bytes[:size]
-		return b, nil
+		m.b.Bytes = m.bytes[:size]
+		return m.b, nil
 	}
 	m := &memory{q: q, bytes: aligned(size, q.limits.Alignment)}
 	for i := range m.bytes {
 		m.bytes[i] = 0xdb // whoever relies on zeros shall notice
 	}
-	return &backend.Buffer{Bytes: m.bytes[:size], Backend: m}, nil
+	m.b = &backend.Buffer{Bytes: m.bytes[:size], Backend: m}
+	return m.b, nil
 }
 
 // aligned returns memory of at least size bytes, whole blocks of align bytes, that starts
@@ -72,9 +71,9 @@ func aligned(size, align int) []byte {
 	return mem[skip:][:size:size]
 }
 
-// address is where the bytes lie. It is only ever compared: the memory of a slice that
-// is alive does not move.
-func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+// address is where the bytes lie; there is at least one. It is only ever compared: the
+// memory of a slice that is alive does not move.
+func address(b []byte) uintptr { return reflect.ValueOf(&b[0]).Pointer() }
 
 func (q *queue) Release(b *backend.Buffer) {
 	q.d.mu.Lock()
@@ -92,7 +91,6 @@ func (q *queue) Release(b *backend.Buffer) {
 		q.d.offend(fmt.Errorf("release of a buffer in flight: %w", ErrContract))
 	default:
 		m.released = true
-		b.Bytes = m.bytes
-		q.spare = append(q.spare, b)
+		q.spare = append(q.spare, m)
 	}
 }

@@ -36,8 +36,8 @@ func (q *queue) check(b *backend.Batch) error {
 }
 
 func (q *queue) checkWrite(w *backend.Write) error {
-	f, ok := w.File.(*file)
-	if !ok || f.dir != q.dir {
+	f := fileOf(w)
+	if f == nil || f.dir != q.dir {
 		return fmt.Errorf("file is not of the queue's directory: %w", ErrContract)
 	}
 	if f.closed {
@@ -57,8 +57,9 @@ func (q *queue) checkWrite(w *backend.Write) error {
 	if !ok || m.q != q {
 		return fmt.Errorf("data is in no buffer of the queue: %w", ErrContract)
 	}
+	// Below the buffer the difference wraps around and is huge.
 	from := address(w.Data) - address(m.bytes)
-	if m.released || from > uintptr(len(m.bytes)) || from+uintptr(n) > uintptr(len(m.bytes)) {
+	if room := int64(len(m.bytes)) - n; m.released || room < 0 || from > uintptr(room) {
 		return fmt.Errorf("data is not in its buffer: %w", ErrContract)
 	}
 	return nil
@@ -66,6 +67,6 @@ func (q *queue) checkWrite(w *backend.Write) error {
 
 // overlap reports whether two writes touch the same bytes.
 func overlap(a, b *backend.Write) bool {
-	return len(a.Data) > 0 && len(b.Data) > 0 && a.File.(*file).o == b.File.(*file).o &&
+	return len(a.Data) > 0 && len(b.Data) > 0 && fileOf(a).o == fileOf(b).o &&
 		a.Offset < b.Offset+int64(len(b.Data)) && b.Offset < a.Offset+int64(len(a.Data))
 }

@@ -139,6 +139,7 @@ func TestEntriesAndSizes(t *testing.T) {
 	require.NoError(t, dir.Sync())
 	require.Equal(t, []string{"g"}, d.Image(dropAll).Files(at))
 	require.Equal(t, pattern(512, 1), read(t, d.Image(dropAll), "g"))
+	put(t, q, f, 0, pattern(512, 2), false)
 	require.NoError(t, dir.Remove("g"))
 	require.Equal(t, pattern(512, 1), read(t, d.Image(dropAll), "g"))
 	require.Empty(t, d.Image(keepAll).Files(at))
@@ -177,6 +178,98 @@ func TestRenameIsAtomic(t *testing.T) {
 		"a=\x00\x00\x00 ": true, "a=\x00\x00\x00 b= ": true, // renamed
 		"": true, "b= ": true, // removed
 	}, seen)
+}
+
+// TestRecycling: a name that is given on survives in order with the file that had it.
+func TestRecycling(t *testing.T) {
+	d := sim.New(sim.Options{})
+	require.NoError(t, d.Mkdir(at))
+	require.NoError(t, d.WriteFile(at+"/a", []byte("A")))
+	require.NoError(t, d.WriteFile(at+"/b", []byte("B")))
+	dir := openDir(t, d)
+	require.NoError(t, dir.Rename("b", "c"))
+	require.NoError(t, dir.Rename("a", "b"))
+	seen := map[string]bool{}
+	for seed := range uint64(100) {
+		img := d.Image(sim.Image{Mode: sim.Random, Seed: seed})
+		s := ""
+		for _, name := range img.Files(at) {
+			s += name + string(read(t, img, name))
+		}
+		seen[s] = true
+	}
+	require.Equal(t, map[string]bool{"aAbB": true, "aAcB": true, "bAcB": true}, seen)
+}
+
+// TestPrefixFollowsTheOrderOfTheMachine, across files and directories.
+func TestPrefixFollowsTheOrderOfTheMachine(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f, g := create(t, dir, "f", 512), create(t, dir, "g", 512)
+	put(t, q, g, 0, pattern(512, 1), false)
+	h, err := dir.Create("h", 0)
+	require.NoError(t, err)
+	require.NoError(t, h.Sync())
+	put(t, q, f, 0, pattern(512, 1), false)
+	require.NoError(t, dir.Remove("h"))
+	put(t, q, g, 0, pattern(512, 2), false)
+	c := d.Trace().At(d.Ops())
+	require.Equal(t, 5, c.Units())
+	var got []string
+	for n := range 6 {
+		img := c.Image(sim.Image{Mode: sim.Prefix, N: n})
+		s := ""
+		for _, name := range img.Files(at) {
+			if s += name; name != "h" {
+				s += string('0' + read(t, img, name)[0])
+			}
+		}
+		got = append(got, s)
+	}
+	require.Equal(t, []string{"f0g0", "f0g1", "f0g1h", "f1g1h", "f1g1", "f1g2"}, got)
+}
+
+// TestRemovedFileMayComeBack: with what was written to it, and what was not.
+func TestRemovedFileMayComeBack(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f, err := dir.Create("f", 512)
+	require.NoError(t, err)
+	put(t, q, f, 0, pattern(512, 1), true)
+	put(t, q, f, 0, pattern(512, 2), false)
+	require.NoError(t, dir.Remove("f"))
+	c := d.Trace().At(d.Ops())
+	require.Equal(t, 3, c.Units())
+	require.Equal(t, pattern(512, 1), read(t, c.Image(sim.Image{Mode: sim.Prefix, N: 1}), "f"))
+	require.Equal(t, pattern(512, 2), read(t, c.Image(sim.Image{Mode: sim.Prefix, N: 2}), "f"))
+	require.Empty(t, c.Image(sim.Image{Mode: sim.Prefix, N: 3}).Files(at))
+}
+
+// TestPartialSector: where a lost growth leaves the end of the file inside a sector, what
+// was written behind the end does not come back when the file grows again.
+func TestPartialSector(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f := create(t, dir, "f", 700)
+	require.NoError(t, f.Resize(1024))
+	put(t, q, f, 512, pattern(512, 1), false)
+	img := d.Image(sim.Image{Mode: sim.Hole, N: 0})
+	want := join(make([]byte, 512), pattern(188, 1))
+	require.Equal(t, want, read(t, img, "f"))
+	require.NoError(t, img.Truncate(at+"/f", 1024))
+	require.Equal(t, join(want, make([]byte, 324)), read(t, img, "f"))
+}
+
+// TestDurableShrinking ends the doubt about what was written into the space that it freed.
+func TestDurableShrinking(t *testing.T) {
+	d := sim.New(sim.Options{PerWriteSync: true})
+	dir, q := openQueue(t, d, 1)
+	f := create(t, dir, "f", 2048)
+	put(t, q, f, 0, pattern(2048, 1), false)
+	require.NoError(t, f.Resize(512))
+	require.NoError(t, f.Resize(2048))
+	put(t, q, f, 512, pattern(512, 2), true)
+	require.Equal(t, join(pattern(512, 1), pattern(512, 2), make([]byte, 1024)), read(t, d.Image(keepAll), "f"))
 }
 
 // TestSizeIsLostInOrder: what is written beyond a size that is lost is lost too, and a

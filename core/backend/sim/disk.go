@@ -61,7 +61,7 @@ type Disk struct {
 	marks   []Mark
 	rng     rng
 	crashed bool
-	left    int // operations until the crash; negative: none is planned
+	left    int // operations until the crash; below 0: none is planned
 
 	readOnly bool
 	lie      bool
@@ -142,9 +142,7 @@ func (d *Disk) record(o *op) error {
 		d.crash()
 		return ErrCrashed
 	}
-	if d.left > 0 {
-		d.left--
-	}
+	d.left--
 	d.startTrace()
 	d.st.apply(o)
 	d.count++
@@ -164,8 +162,8 @@ func (d *Disk) change(o *op) error {
 
 func (d *Disk) startTrace() {
 	if d.base == nil && !d.opt.NoTrace {
-		d.base = d.st.fork()
-		d.st.retire()
+		d.base = d.st
+		d.st = d.base.fork()
 	}
 }
 

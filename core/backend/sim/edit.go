@@ -27,7 +27,6 @@ func (d *Disk) edit(p string, fn func(s *state, dir, name string) error) error {
 	}
 	info.Dir = at
 	after := d.st.fork()
-	d.st.retire()
 	after.n = d.st.n + 1
 	if err := fn(after, at, name); err != nil {
 		return failed(info, err)

@@ -2,9 +2,8 @@ package sim
 
 import "iter"
 
-// Explore is a plan for Trace.CrashStates: which images to make at each point. At each
-// there is one with nothing unsynced dropped and one with nothing kept; where nothing
-// is unsynced they are the same, and it is the only one.
+// Explore is a plan for Trace.CrashStates: which images to make at each point, besides
+// DropAll and KeepAll. Where nothing is unsynced these are the same, and the only one.
 type Explore struct {
 	// Seed decides what Random draws, and which N are taken where there are too many.
 	Seed uint64
@@ -40,7 +39,7 @@ func (t *Trace) CrashStates(e Explore) iter.Seq[CrashState] {
 		if e.To > 0 {
 			to = min(to, e.To)
 		}
-		for c := t.At(e.From); c.point < to; {
+		for c := t.At(e.From); c.point >= e.From && c.point < to; {
 			for im := range e.images(c.point, c.Units()) {
 				if !yield(CrashState{Point: c.point, Image: im, Marks: c.Marks(), Disk: c.Image(im)}) {
 					return

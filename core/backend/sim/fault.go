@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"syscall"
@@ -45,8 +46,8 @@ func (f *Fault) err() error {
 // certain reports whether after a write that failed with err nothing of it can have
 // reached the medium: the file system refused it before the device saw it.
 func certain(err error) bool {
-	e, ok := err.(syscall.Errno)
-	return ok && slices.Contains([]syscall.Errno{syscall.ENOSPC, syscall.EFBIG, syscall.EROFS, syscall.EDQUOT}, e)
+	refusals := []error{syscall.ENOSPC, syscall.EFBIG, syscall.EROFS, syscall.EDQUOT}
+	return slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) })
 }
 
 // Injection is a Fault on its Disk.

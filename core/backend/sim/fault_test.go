@@ -88,6 +88,7 @@ func TestFailedWrite(t *testing.T) {
 		require.Error(t, try(t, q, f, 0, pattern(2048, 1), true))
 		zeros := make([]byte, 2048)
 		require.Equal(t, zeros, read(t, d, "f"))
+		require.Equal(t, c.units, d.Trace().At(d.Ops()).Units())
 		require.NoError(t, try(t, q, f, 0, nil, true), "a later sync succeeds, but not for it")
 		require.Equal(t, zeros, read(t, d.Image(dropAll), "f"))
 		require.Equal(t, c.units, d.Trace().At(d.Ops()).Units())
@@ -185,6 +186,19 @@ func TestFsyncGate(t *testing.T) {
 		put(t, q, f, 0, pattern(512, 4), true)
 		require.Equal(t, join(pattern(512, 4), make([]byte, 512), pattern(512, 3)), read(t, d.Image(dropAll), "f"))
 	}
+}
+
+// TestGateSparesTheSize: sizes are in the journal, not in the data that failed.
+func TestGateSparesTheSize(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f := create(t, dir, "f", 512)
+	require.NoError(t, f.Resize(1024))
+	d.Inject(sim.Fault{Op: sim.OpSync, Gate: true})
+	require.Error(t, try(t, q, f, 512, pattern(512, 1), true))
+	require.Len(t, read(t, d.Image(dropAll), "f"), 512)
+	put(t, q, f, 0, pattern(512, 2), true)
+	require.Equal(t, join(pattern(512, 2), make([]byte, 512)), read(t, d.Image(dropAll), "f"))
 }
 
 func TestDirSyncGate(t *testing.T) {
@@ -325,6 +339,23 @@ func TestCrashUnblocks(t *testing.T) {
 		require.ErrorIs(t, <-errs, sim.ErrCrashed)
 		require.Equal(t, make([]byte, 512), read(t, d.Image(dropAll), "c"))
 	})
+}
+
+// TestDamageSettles: a helper leaves nothing unsynced in the file, but for what is in
+// flight.
+func TestDamageSettles(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f := create(t, dir, "f", 1536)
+	put(t, q, f, 0, pattern(1024, 1), false)
+	submit(t, q, f, 1024, pattern(512, 2), false)
+	require.NoError(t, d.FlipBit(at+"/f", 0, 3))
+	want := join([]byte{9}, pattern(1023, 1), make([]byte, 512))
+	require.Equal(t, want, read(t, d.Image(dropAll), "f"))
+	copy(want[1024:], pattern(512, 2))
+	require.Equal(t, want, read(t, d.Image(keepAll), "f"))
+	wait(t, q)
+	require.Equal(t, want, read(t, d, "f"))
 }
 
 func TestDamage(t *testing.T) {

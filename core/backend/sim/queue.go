@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -17,7 +18,7 @@ type queue struct {
 	flights []flight // submitted and not yet returned, oldest first; capacity Depth
 	wake    bool
 	closed  bool
-	spare   []*backend.Buffer
+	spare   []*memory // released
 }
 
 var _ backend.Queue = (*queue)(nil)
@@ -82,7 +83,7 @@ func (q *queue) Submit(b *backend.Batch) error {
 		w := &b.Writes[i]
 		w.Err = nil
 		o := op{OpInfo: submitInfo(w)}
-		o.ino = w.File.(*file).o.ino
+		o.ino = fileOf(w).o.ino
 		if !d.opt.NoTrace && len(w.Data) > 0 {
 			o.sectors = makeSectors(w.Data)
 		}
@@ -97,16 +98,22 @@ func (q *queue) Submit(b *backend.Batch) error {
 	return nil
 }
 
+// fileOf returns the file of a write, nil if it is not one of this package.
+func fileOf(w *backend.Write) *file {
+	f, _ := w.File.(*file)
+	return f
+}
+
 func submitInfo(w *backend.Write) OpInfo {
-	i := w.File.(*file).info(OpSubmit)
+	i := fileOf(w).info(OpSubmit)
 	i.Offset, i.Len, i.Sync = w.Offset, int64(len(w.Data)), w.Sync
 	return i
 }
 
 // describe is the OpInfo of a write for the hook, which is called without the lock.
 func (q *queue) describe(o Op, w *backend.Write) OpInfo {
-	f, ok := w.File.(*file)
-	if !ok {
+	f := fileOf(w)
+	if f == nil {
 		return q.info(o)
 	}
 	q.d.mu.Lock()
@@ -195,7 +202,7 @@ func (q *queue) finishOne() (*backend.Batch, error) {
 // finish completes one write and sets its Err. It returns an error only if the machine
 // crashes. The lock is held, but not while the hook runs.
 func (q *queue) finish(w *backend.Write, num uint64) error {
-	d, f := q.d, w.File.(*file)
+	d, f := q.d, fileOf(w)
 	kind := OpWrite
 	if w.Sync {
 		kind = OpSync
@@ -229,7 +236,7 @@ func (q *queue) outcome(w *backend.Write, o *op) error {
 	d := q.d
 	sectors := len(w.Data) / SectorSize
 	if d.readOnly {
-		return errReadOnly
+		return syscall.EROFS
 	}
 	if sectors > 0 {
 		if p := d.st.inodes[o.ino].find(o.submit); p != nil && !holds(p.sectors, w.Data) {

@@ -1,11 +1,11 @@
 package sim_test
 
 import (
+	"reflect"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,7 +32,13 @@ func TestBuffers(t *testing.T) {
 	a, err := q.Buffer(5000)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(a.Bytes), 5000)
-	require.Zero(t, uintptr(unsafe.Pointer(&a.Bytes[0]))%4096)
+	require.Zero(t, reflect.ValueOf(&a.Bytes[0]).Pointer()%4096)
+	_, small := openQueue(t, sim.New(sim.Options{}), 1)
+	for range 8 {
+		b, err := small.Buffer(2048)
+		require.NoError(t, err)
+		require.Zero(t, reflect.ValueOf(&b.Bytes[0]).Pointer()%512)
+	}
 	q.Release(a)
 	b, err := q.Buffer(100)
 	require.NoError(t, err)
@@ -63,6 +69,9 @@ func TestSubmitRefuses(t *testing.T) {
 	require.NoError(t, err)
 	gone := create(t, dir, "gone", 1024)
 	require.NoError(t, gone.Close())
+	old, err := q.Buffer(1024)
+	require.NoError(t, err)
+	q.Release(old)
 	good := newBatch(t, q, f, 0, pattern(2048, 1), false).Writes[0]
 	change := func(fn func(w *backend.Write)) backend.Write {
 		w := good
@@ -82,7 +91,9 @@ func TestSubmitRefuses(t *testing.T) {
 		"overlaps in batch":    {change(func(w *backend.Write) { w.Offset = 1024 }), sim.ErrContract},
 		"data not in a buffer": {change(func(w *backend.Write) { w.Data = pattern(1024, 1); w.Buffer = nil }), sim.ErrContract},
 		"data not in buffer":   {change(func(w *backend.Write) { w.Data = pattern(1024, 1) }), sim.ErrContract},
-		"file of another dir":  {change(func(w *backend.Write) { w.File = foreign }), sim.ErrContract},
+		"file of another dir":  {change(func(w *backend.Write) { w.File, w.Offset, w.Data = foreign, 6144, w.Data[:1024] }), sim.ErrContract},
+		"data too long":        {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(3072, 1) }), sim.ErrContract},
+		"released buffer":      {change(func(w *backend.Write) { w.Offset, w.Buffer, w.Data = 5120, old, old.Bytes[:1024] }), sim.ErrContract},
 		"closed file":          {change(func(w *backend.Write) { w.File = gone }), backend.ErrClosed},
 		"no file":              {backend.Write{Sync: true}, sim.ErrContract},
 	} {
@@ -90,8 +101,9 @@ func TestSubmitRefuses(t *testing.T) {
 		require.ErrorIs(t, q.Submit(&backend.Batch{Writes: []backend.Write{good, c.w}}), c.want, name)
 		require.Equal(t, before, d.Ops(), "%s: nothing was started", name)
 	}
+	syncOnly := submit(t, q, f, 0, nil, true)
 	require.ErrorIs(t, q.Submit(flying), sim.ErrContract, "the batch is in flight")
-	submit(t, q, f, 0, pattern(1024, 1), false)
+	require.ErrorIs(t, q.Submit(syncOnly), sim.ErrContract, "the batch is in flight")
 	submit(t, q, f, 1024, pattern(1024, 1), false)
 	require.ErrorContains(t, q.Submit(newBatch(t, q, f, 2048, pattern(1024, 1), false)), "3 batches in flight")
 	require.ErrorIs(t, d.Misuse(), sim.ErrContract)

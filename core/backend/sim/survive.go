@@ -6,7 +6,8 @@ import (
 )
 
 // image returns the state after a crash. items is what unsynced returned. The caller
-// retires s afterwards, unless s never changes.
+// retires s afterwards. In the result caches and media share their chunks: it is the
+// start of a trace, so that only forks of it change.
 func (s *state) image(im Image, items []item) *state {
 	out := s.fork()
 	for len(items) > 0 {
@@ -25,27 +26,7 @@ func (s *state) image(im Image, items []item) *state {
 		}
 		items = items[n:]
 	}
-	if im.Mode != Kill {
-		out.prune()
-	}
-	out.retire() // caches and media share their chunks
 	return out
-}
-
-// prune forgets the inodes that no directory names.
-func (s *state) prune() {
-	if s.flat {
-		return
-	}
-	all := s.inodes
-	s.inodes = make([]*inode, len(all))
-	for _, d := range s.dirs {
-		for _, e := range d.dur {
-			if e.kind == kindFile {
-				s.inodes[e.ino] = all[e.ino]
-			}
-		}
-	}
 }
 
 // survivor is the directory after a power failure.
@@ -110,13 +91,13 @@ func (n *inode) killed(s *state, im Image, items []item) *inode {
 		if p.done == 0 {
 			p.done = s.n
 			p.gone = slices.Grow([]bool(nil), len(p.sectors))
-			any := false
+			some := false
 			for k := range p.sectors {
 				landed := im.fate(it.first, it.first+k) == kept
 				p.gone = append(p.gone, !landed)
-				any = any || landed
+				some = some || landed
 			}
-			if !any {
+			if !some {
 				continue
 			}
 			out.vol.write(s.tok, p.first, p.sectors, p.gone)

@@ -45,7 +45,7 @@ func (d *Disk) Trace() *Trace {
 	d.startTrace()
 	return &Trace{
 		opt: d.opt, base: d.base,
-		ops: d.ops[:len(d.ops):len(d.ops)], marks: d.marks[:len(d.marks):len(d.marks)],
+		ops: d.ops, marks: d.marks[:len(d.marks):len(d.marks)],
 	}
 }
 

@@ -23,7 +23,7 @@ func TestMarksStandWhereTheyWereMade(t *testing.T) {
 	require.True(t, d.Mark("later"))
 
 	require.Equal(t, 6, tr.Len(), "a trace does not grow")
-	require.Equal(t, []sim.Mark{{0, "start"}, {4, "created"}, {6, "acked"}}, tr.Marks())
+	require.Equal(t, []sim.Mark{{Point: 0, Value: "start"}, {Point: 4, Value: "created"}, {Point: 6, Value: "acked"}}, tr.Marks())
 	c := tr.Cursor()
 	var got []int
 	for ok := true; ok; ok = c.Next() {
@@ -91,6 +91,7 @@ func TestCrashStates(t *testing.T) {
 	for s := range tr.CrashStates(plan) {
 		hashes[s.Point] = append(hashes[s.Point], s.Disk.Hash())
 		modes[s.Image.Mode]++
+		require.False(t, s.Image.Mode == sim.Prefix && s.Image.N == 0 && !s.Image.Garbage, "that is DropAll again")
 		require.Equal(t, s.Disk.Hash(), tr.At(s.Point).Image(s.Image).Hash(), "%v at %d", s.Image, s.Point)
 	}
 	require.Len(t, hashes, 50)
@@ -113,6 +114,9 @@ func TestCrashStates(t *testing.T) {
 	require.Greater(t, points, tr.Len())
 	for range tr.CrashStates(plan) {
 		break
+	}
+	for range tr.CrashStates(sim.Explore{From: tr.Len() + 1}) {
+		t.Fatal("there is no such point")
 	}
 }
 
@@ -159,6 +163,11 @@ func TestHashIsOfTheContent(t *testing.T) {
 	require.NoError(t, b.Delete(at+"/junk"))
 	require.NoError(t, b.WriteFile(at+"/f", content))
 	require.Equal(t, a.Hash(), b.Hash())
+	put(t, q, f, 0, pattern(512, 8), false)
+	unsynced := b.Hash()
+	require.NotEqual(t, a.Hash(), unsynced)
+	require.NoError(t, f.Sync())
+	require.NotEqual(t, unsynced, b.Hash(), "the medium counts")
 	hashes := map[uint64]bool{a.Hash(): true}
 	for i, change := range []func(d *sim.Disk) error{
 		func(d *sim.Disk) error { return d.FlipBit(at+"/f", 600, 0) },

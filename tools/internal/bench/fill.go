@@ -42,7 +42,7 @@ func fill(ctx context.Context, m *wal.Manager, size int64, recordSize int) (Fill
 	}
 	wg.Wait()
 	records := perPartition * fillPartitions
-	return Filled{Bytes: records * int64(recordSize), Records: records}, errors.Join(append(errs, context.Cause(ctx))...)
+	return Filled{Bytes: records * int64(recordSize), Records: records}, errors.Join(errors.Join(errs...), context.Cause(ctx))
 }
 
 func fillPartition(ctx context.Context, m *wal.Manager, number int, records int64, recordSize int) error {

@@ -86,7 +86,7 @@ func runStep(cmd *exec.Cmd, result any, kill bool) error {
 	if err != nil {
 		return err
 	}
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func runStep(cmd *exec.Cmd, result any, kill bool) error {
 		err = cmd.Process.Kill()
 		_ = cmd.Wait() // reports the kill
 	} else {
-		stdin.Close()
+		_ = stdin.Close() // it may have ended already
 		err = cmd.Wait()
 	}
 	if err != nil {

@@ -79,7 +79,7 @@ func (a *ackPrinter) run() {
 			break
 		}
 		if a.err != nil {
-			p.ack.Wait(context.Background()) // it follows a failed one
+			_ = p.ack.Wait(context.Background()) // it follows a failed one
 		} else if a.err = a.print(p); a.err != nil {
 			a.fail()
 		}

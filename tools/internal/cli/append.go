@@ -64,7 +64,7 @@ func (c *cli) append(ctx context.Context, f appendFlags) error {
 		return errors.Join(err, m.Close())
 	}
 	if err := c.appendAll(ctx, p, f); err != nil {
-		m.Close() // what failed already says more than what fails now
+		_ = m.Close() // what failed already says more than what fails now
 		return err
 	}
 	return m.Close()

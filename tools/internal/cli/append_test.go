@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
 )
 
 // acks are the lines that append prints for n records.
@@ -70,13 +72,17 @@ func TestAppendReadRoundTrip(t *testing.T) {
 func TestAppendBatchIsOneAppend(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, lines(10), "append", "--dir", dir, "--topic", "t", "--batch", "4")
-	var batches []float64
+	var batches []int
 	for line := range strings.Lines(ok(t, "", "dump", "--dir", dir, "--json")) {
-		if item := decode[map[string]any](t, line); item["type"] == "batch" && item["kind"] == "data" {
-			batches = append(batches, item["count"].(float64))
+		item := decode[struct {
+			Kind  wal.DumpKind
+			Entry wal.DumpEntryInfo
+		}](t, line)
+		if item.Kind == wal.DumpData {
+			batches = append(batches, item.Entry.Count)
 		}
 	}
-	require.Equal(t, []float64{4, 4, 2}, batches)
+	require.Equal(t, []int{4, 4, 2}, batches)
 }
 
 // Neither records nor acks wait for the end of the input.
@@ -92,7 +98,7 @@ func TestAppendAcksWhileInputIsOpen(t *testing.T) {
 	}()
 	lines := bufio.NewReader(out)
 	for i := range 5 {
-		fmt.Fprintf(feed, "record %d\n", i)
+		feedf(t, feed, "record %d\n", i)
 		line, err := lines.ReadString('\n')
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("t 0 %d\n", i), line)
@@ -106,7 +112,7 @@ func TestReadBesideRunningAppend(t *testing.T) {
 	dir := t.TempDir()
 	feed, acked, wait := startAppend(t, dir)
 	for i := range 3 {
-		fmt.Fprintf(feed, "record %d\n", i)
+		feedf(t, feed, "record %d\n", i)
 		_, err := acked.ReadString('\n')
 		require.NoError(t, err)
 		require.Equal(t, i+1, strings.Count(ok(t, "", "read", "--dir", dir, "--topic", "t"), "\n"))

@@ -52,7 +52,7 @@ func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err err
 	}()
 	machine := bench.Describe(scratch)
 	if !asJSON {
-		fmt.Fprintln(c.Stderr, strings.Join(machine.Lines(), "\n"))
+		c.note(strings.Join(machine.Lines(), "\n"))
 	}
 	result, err := run(scratch)
 	if errors.Is(err, context.Canceled) {

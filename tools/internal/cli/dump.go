@@ -1,5 +1,181 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
 
-func (c *cli) dumpCommand() *cobra.Command { return &cobra.Command{Use: "dump"} }
+	"github.com/spf13/cobra"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+func (c *cli) dumpCommand() *cobra.Command {
+	var o wal.DumpOptions
+	cmd := &cobra.Command{
+		Use:   "dump",
+		Short: "Print frames, batches and records as they lie on disk",
+		Long: "Print frames, batches and records as they lie on disk, also what was truncated\n" +
+			"since. With --json, one object a line. Changes no byte and works beside a running\n" +
+			"writer. Where something is damaged it says so, goes on, and exits with 1.",
+		Args: noArguments,
+	}
+	cmd.Flags().Uint64Var(&o.Segment, "segment", 0, "`number` of the one segment to print (default: all)")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.dump(cmd.Context(), o, *asJSON) }
+	return cmd
+}
+
+func (c *cli) dump(ctx context.Context, o wal.DumpOptions, asJSON bool) error {
+	dir, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(c.Stdout, 64<<10)
+	put := dumpText(out)
+	if asJSON {
+		e := newJSONEncoder(out)
+		put = func(item *wal.DumpItem) error { return e.Encode(newDumpJSON(item)) }
+	}
+	var bad error
+	for item, err := range wal.Dump(ctx, dir, o, opts...) {
+		if err != nil {
+			return errorsFirst(err, stdoutError(out.Flush()))
+		}
+		if bad == nil && item.Error != "" && item.Kind != wal.DumpRest {
+			bad = fmt.Errorf("%w: %s at byte %d: %s: see chronik-wal verify", wal.ErrDamaged, item.Segment, item.Position, item.Error)
+		}
+		if err := put(&item); err != nil {
+			return stdoutError(err)
+		}
+	}
+	return errorsFirst(bad, stdoutError(out.Flush()))
+}
+
+// errorsFirst returns the first error there is.
+func errorsFirst(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dumpJSON is an item whose record looks as read prints it.
+type dumpJSON struct {
+	*wal.DumpItem
+	Record *recordJSON `json:"record,omitempty"`
+}
+
+func newDumpJSON(item *wal.DumpItem) dumpJSON {
+	j := dumpJSON{DumpItem: item}
+	if r := item.Record; r != nil {
+		record := wal.Record{Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
+		for _, h := range r.Headers {
+			record.Headers = append(record.Headers, wal.Header{Key: h.Key, Value: h.Value})
+		}
+		as := newRecordJSON(r.Topic, r.Partition, &record)
+		j.Record = &as
+	}
+	return j
+}
+
+// dumpText returns what prints an item as a line: position, length, kind, details. A
+// segment's items stand below its name.
+func dumpText(out io.Writer) func(*wal.DumpItem) error {
+	segment := ""
+	return func(item *wal.DumpItem) error {
+		if item.Segment != segment {
+			segment = item.Segment
+			if _, err := fmt.Fprintln(out, segment); err != nil {
+				return err
+			}
+		}
+		line := fmt.Sprintf("%12d %10d  %-18s %s", item.Position, item.Length, indent(item)+string(item.Kind), details(item))
+		if item.Error != "" {
+			line = strings.TrimRight(line, " ") + " ! " + oneLine(item.Error)
+		}
+		_, err := fmt.Fprintln(out, strings.TrimRight(line, " "))
+		return err
+	}
+}
+
+// indent shows what belongs to what.
+func indent(item *wal.DumpItem) string {
+	switch {
+	case item.Record != nil:
+		return "    "
+	case item.Entry != nil, item.Partition != nil:
+		return "  "
+	}
+	return ""
+}
+
+func details(item *wal.DumpItem) string {
+	switch {
+	case item.Header != nil:
+		h := item.Header
+		return fmt.Sprintf("log %s, number %d, epoch %016x, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.FirstLSN, linkText(h.Predecessor))
+	case item.Frame != nil:
+		f := item.Frame
+		return fmt.Sprintf("LSN %d, durable LSN %d, %d entries, CRC %08x, chain %08x", f.LSN, f.Durable, f.Entries, f.CRC, f.Chain)
+	case item.Entry != nil:
+		return entryText(item)
+	case item.Record != nil:
+		r := item.Record
+		return fmt.Sprintf("%s/%d offset %d, %s, key %s, value %s, %d headers", r.Topic, r.Partition, r.Offset,
+			timestamp(r.Timestamp), excerpt(r.Key), excerpt(r.Value), len(r.Headers))
+	case item.Footer != nil:
+		f := item.Footer
+		return fmt.Sprintf("%d frames, %d records, %d partitions, XXH64 %016x, end %s", f.Frames, f.Records, f.Partitions, f.XXH64, linkText(f.End))
+	case item.Partition != nil:
+		p := item.Partition
+		return fmt.Sprintf("%s/%d id %d, first offset %d, next offset %d, %d runs, %d index entries", p.Topic, p.Partition, p.ID, p.First, p.Next, len(p.Runs), p.Index)
+	case item.End != nil:
+		return "the log ends at " + linkText(*item.End)
+	}
+	return ""
+}
+
+func entryText(item *wal.DumpItem) string {
+	e := item.Entry
+	name := fmt.Sprintf("%s/%d id %d", e.Topic, e.Partition, e.PartitionID)
+	switch item.Kind {
+	case wal.DumpDeclare:
+		return fmt.Sprintf("%s, first offset %d, next offset %d", name, e.First, e.Base)
+	case wal.DumpData:
+		text := fmt.Sprintf("%s, LSN %d, %d records from offset %d, CRC %08x", name, e.LSN, e.Count, e.Base, e.CRC)
+		if e.Gap > 0 {
+			text += fmt.Sprintf(", %d offsets before it declared empty", e.Gap)
+		}
+		if e.Moved {
+			text += ", moved"
+		}
+		return text
+	}
+	return fmt.Sprintf("%s, LSN %d, offset %d", name, e.LSN, e.Base)
+}
+
+func linkText(l wal.DumpLink) string {
+	return fmt.Sprintf("segment %d byte %d LSN %d", l.Segment, l.End, l.LSN)
+}
+
+// excerptBytes is how much of a key or value a line shows.
+const excerptBytes = 48
+
+func excerpt(b []byte) string {
+	switch {
+	case b == nil:
+		return "none"
+	case len(b) > excerptBytes:
+		return fmt.Sprintf("%q… (%d bytes)", b[:excerptBytes], len(b))
+	}
+	return fmt.Sprintf("%q", b)
+}

@@ -54,9 +54,12 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 	if advice := advise(err); advice != "" {
 		line += ": " + advice
 	}
-	fmt.Fprintf(c.Stderr, "%s: %s\n", cmd.CommandPath(), oneLine(line))
+	c.note(cmd.CommandPath() + ": " + oneLine(line))
 	return exitStatus(err)
 }
+
+// note prints a line on standard error. Where that fails there is nobody left to tell.
+func (c *cli) note(line string) { _, _ = fmt.Fprintln(c.Stderr, line) }
 
 func exitStatus(err error) int {
 	if errors.Is(err, errStdout) {

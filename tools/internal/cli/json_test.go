@@ -57,8 +57,7 @@ func TestJSONKeys(t *testing.T) {
 // Lists are [] and never null, so that a script can loop over them.
 func TestJSONEmptyLists(t *testing.T) {
 	dir := t.TempDir()
-	ok(t, "", "append", "--dir", dir, "--topic", "t")
-	require.Equal(t, "[]\n", ok(t, "", "ls", "--dir", dir, "--json"))
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
 	require.Contains(t, ok(t, "", "verify", "--dir", dir, "--json"), `"damage":[]`)
 	require.NotContains(t, ok(t, "", "segments", "--dir", dir, "--json"), "null")
 	require.NotContains(t, ok(t, "", "repair", "--dry-run", "--dir", dir, "--json"), "null")

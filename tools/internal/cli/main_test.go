@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,8 +22,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsCommand) != "" {
 		os.Exit(Main())
 	}
-	os.Setenv(runAsCommand, "1") // for what a test or a command starts
-	os.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "1048576")
+	// For what a test or a command starts, and small files.
+	if err := errors.Join(os.Setenv(runAsCommand, "1"), os.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "1048576")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -76,4 +81,11 @@ func lines(n int) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// feedf writes to what a command reads.
+func feedf(t *testing.T, w io.Writer, format string, args ...any) {
+	t.Helper()
+	_, err := fmt.Fprintf(w, format, args...)
+	require.NoError(t, err)
 }

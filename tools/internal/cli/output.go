@@ -37,7 +37,7 @@ func (t *table) row(cells ...any) {
 		if i > 0 {
 			t.WriteByte('\t')
 		}
-		fmt.Fprint(t, cell)
+		t.WriteString(fmt.Sprint(cell))
 	}
 	t.WriteByte('\n')
 }
@@ -102,6 +102,6 @@ func (c *cli) progress(what string) func(done, total int64) {
 		if bar.GetMax64() != total {
 			bar.ChangeMax64(total)
 		}
-		bar.Set64(min(done, total)) // a bar that cannot be drawn is no reason to stop
+		_ = bar.Set64(min(done, total)) // a bar that cannot be drawn is no reason to stop
 	}
 }

@@ -111,7 +111,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "wal-crashdemo: %v\n", err)
+	_, _ = fmt.Fprintf(stderr, "wal-crashdemo: %v\n", err)
 	if errors.Is(err, errLost) || errors.Is(err, wal.ErrDamaged) {
 		return 1
 	}
@@ -139,7 +139,7 @@ func (c config) run(ctx context.Context, stdin io.Reader, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	if c.dir == "" {
 		c.dir = filepath.Join(scratch, "log")
 	} else if entries, err := os.ReadDir(c.dir); err == nil && len(entries) > 0 {

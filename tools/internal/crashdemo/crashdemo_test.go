@@ -2,6 +2,7 @@ package crashdemo
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,8 +21,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsCommand) != "" {
 		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Setenv(runAsCommand, "1")
-	os.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "1048576")
+	// For what a test or a command starts, and small files.
+	if err := errors.Join(os.Setenv(runAsCommand, "1"), os.Setenv("CHRONIK_WAL_SEGMENT_SIZE", "1048576")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -122,6 +125,21 @@ func TestKillRounds(t *testing.T) {
 	require.Regexp(t, `acked +[1-9]\d* records`, out.String())
 	require.Regexp(t, `lost +0\n`, out.String())
 	require.Contains(t, out.String(), "seed 5")
+}
+
+// A writer that is killed before there is a log has lost nothing, and its round counts.
+func TestKillBeforeLog(t *testing.T) {
+	c, err := parse([]string{"-dir", filepath.Join(t.TempDir(), "log")}, io.Discard)
+	require.NoError(t, err)
+	k := newKills(c, nil)
+	for range 8 { // read-only or not, as the seed has it
+		require.NoError(t, k.check(t.Context()))
+	}
+	for _, ends := range k.ends {
+		require.Len(t, ends, 9)
+	}
+	k.state.acked[0] = 1
+	require.Error(t, k.check(t.Context()))
 }
 
 // The kill test finds what it looks for.

@@ -22,7 +22,8 @@ type demo struct {
 	state *watched
 }
 
-func (d *demo) printf(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+// printf prints a line; that nobody reads it does not stop the demonstration.
+func (d *demo) printf(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
 
 // demonstrate kills a writer in the middle of its work and looks what is left.
 func (c config) demonstrate(ctx context.Context, opts []wal.Option, out io.Writer) error {

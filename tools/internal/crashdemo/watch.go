@@ -93,7 +93,7 @@ func (w *writer) kill() { _ = w.cmd.Process.Kill() }
 
 // wait returns how the writer ended: killed, or by itself without an error.
 func (w *writer) wait() (killed bool, err error) {
-	w.stdin.Close()
+	_ = w.stdin.Close() // it may be closed already
 	err = w.cmd.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

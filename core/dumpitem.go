@@ -1,0 +1,149 @@
+package wal
+
+import (
+	"time"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// DumpKind says what a DumpItem is about.
+type DumpKind string
+
+// The kinds of items. Entries of a frame have the name of their kind: data, declare,
+// truncate-before, truncate-after, lost.
+const (
+	DumpHeader  DumpKind = "header"  // a segment's header block
+	DumpFrame   DumpKind = "frame"   // a group commit; its entries follow
+	DumpData    DumpKind = "data"    // a batch; its records follow
+	DumpDeclare DumpKind = "declare" // and the other control entries
+	DumpRecord  DumpKind = "record"
+	DumpFooter  DumpKind = "footer" // that seals a segment; its partitions follow
+	DumpIndexed DumpKind = "partition"
+	DumpMarker  DumpKind = "marker" // the close marker
+	DumpBad     DumpKind = "bad"    // something is wrong; Error says what
+	DumpRest    DumpKind = "rest"   // what is not part of the log: Error says what it is
+)
+
+// DumpItem is one thing as it lies on disk. Of the pointers, the one for its kind is set.
+type DumpItem struct {
+	// Segment is the file's name, relative to the data directory; Position and Length are
+	// the item's bytes in it.
+	Segment  string   `json:"segment"`
+	Position int64    `json:"position"`
+	Length   int64    `json:"length"`
+	Kind     DumpKind `json:"kind"`
+	// Error says what is wrong with it; empty if nothing is.
+	Error string `json:"error,omitempty"`
+
+	Header    *DumpHeaderInfo    `json:"header,omitempty"`
+	Frame     *DumpFrameInfo     `json:"frame,omitempty"`
+	Entry     *DumpEntryInfo     `json:"entry,omitempty"`
+	Record    *DumpRecordInfo    `json:"record,omitempty"`
+	Footer    *DumpFooterInfo    `json:"footer,omitempty"`
+	Partition *DumpPartitionInfo `json:"partition,omitempty"`
+	// End is where the close marker says that the log ends.
+	End *DumpLink `json:"end,omitempty"`
+}
+
+// DumpLink is where a segment ends.
+type DumpLink struct {
+	Segment uint64 `json:"segment"`
+	End     int64  `json:"end"`
+	LSN     uint64 `json:"lsn"`
+	Chain   uint32 `json:"chain_crc"`
+}
+
+// DumpHeaderInfo is a segment's header.
+type DumpHeaderInfo struct {
+	Log         string    `json:"log"`
+	Number      uint64    `json:"number"`
+	Epoch       uint64    `json:"epoch"`
+	Alignment   int64     `json:"alignment"`
+	FirstLSN    uint64    `json:"first_lsn"`
+	Created     time.Time `json:"created"`
+	Predecessor DumpLink  `json:"predecessor"`
+}
+
+// DumpFrameInfo is a frame's header.
+type DumpFrameInfo struct {
+	Entries int    `json:"entries"`
+	LSN     uint64 `json:"lsn"`
+	Durable uint64 `json:"durable_lsn"`
+	Epoch   uint64 `json:"epoch"`
+	Chain   uint32 `json:"chain_crc"`
+	CRC     uint32 `json:"crc"`
+}
+
+// DumpEntryInfo is an entry of a frame's directory.
+type DumpEntryInfo struct {
+	PartitionID uint32 `json:"partition_id"`
+	// Topic and Partition are what the segment declared the id to be; empty if it did not.
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// LSN is 0 in declarations.
+	LSN          uint64    `json:"lsn"`
+	Base         int64     `json:"base"`
+	Gap          int64     `json:"gap"`
+	Count        int       `json:"count"`
+	Moved        bool      `json:"moved"`
+	Codec        uint8     `json:"codec"`
+	RawLength    int64     `json:"raw_length"`
+	CRC          uint32    `json:"crc"`
+	MaxTimestamp time.Time `json:"max_timestamp"`
+	// First is the partition's first offset in a declaration, else 0.
+	First int64 `json:"first"`
+}
+
+// DumpRecordInfo is a record. Key and Value are nil where there is none.
+type DumpRecordInfo struct {
+	Topic     string             `json:"topic"`
+	Partition int32              `json:"partition"`
+	Offset    int64              `json:"offset"`
+	Timestamp time.Time          `json:"timestamp"`
+	Key       []byte             `json:"key"`
+	Value     []byte             `json:"value"`
+	Headers   []DumpRecordHeader `json:"headers"`
+}
+
+// DumpRecordHeader is a header of a record.
+type DumpRecordHeader struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}
+
+// DumpFooterInfo is a segment's footer.
+type DumpFooterInfo struct {
+	BodyAt       int64     `json:"body_at"`
+	Repaired     bool      `json:"repaired"`
+	Frames       int64     `json:"frames"`
+	Records      int64     `json:"records"`
+	MaxTimestamp time.Time `json:"max_timestamp"`
+	XXH64        uint64    `json:"xxh64"`
+	Partitions   int       `json:"partitions"`
+	End          DumpLink  `json:"end"`
+}
+
+// DumpPartitionInfo is a partition in a footer.
+type DumpPartitionInfo struct {
+	ID        uint32    `json:"id"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	First     int64     `json:"first"`
+	Next      int64     `json:"next"`
+	Runs      []DumpRun `json:"runs"`
+	Index     int       `json:"index_entries"`
+}
+
+// DumpRun is a run of a partition in a footer.
+type DumpRun struct {
+	Kind  string `json:"kind"`
+	Moved bool   `json:"moved"`
+	Base  int64  `json:"base"`
+	End   int64  `json:"end"`
+	Gap   int64  `json:"gap"`
+	LSN   uint64 `json:"lsn"`
+}
+
+func dumpLink(l format.Link) DumpLink {
+	return DumpLink{Segment: l.Segment, End: l.End, LSN: l.LSN, Chain: l.Chain}
+}

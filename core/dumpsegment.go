@@ -1,0 +1,207 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// segment shows a segment.
+func (d *dumper) segment(f backend.File, size int64) error {
+	g := &segment{path: d.path, file: f}
+	g.size.Store(size)
+	if err := d.header(g); err != nil || g.Epoch == 0 {
+		return err
+	}
+	limit := size
+	trailer, sealed := g.readTrailer(size)
+	if sealed {
+		limit = trailer.BodyAt
+	}
+	if err := d.frames(g, limit, sealed); err != nil {
+		return err
+	}
+	if sealed {
+		return d.footer(g, trailer)
+	}
+	return nil
+}
+
+func (d *dumper) header(g *segment) error {
+	b := make([]byte, min(g.size.Load(), format.HeaderSize))
+	if _, err := g.file.ReadAt(b, 0); err != nil && len(b) > 0 {
+		return fmt.Errorf("read %s: %w", d.path, err)
+	}
+	h, err := format.ReadSegmentHeader(b)
+	if err != nil {
+		number, _ := parseSegmentName(d.path[len(d.path)-segmentDigits-len(segmentSuffix):])
+		guessHeader(g, number)
+		return d.item(DumpHeader, 0, int64(len(b)), DumpItem{}, err)
+	}
+	g.SegmentHeader = h
+	return d.item(DumpHeader, 0, format.HeaderSize, DumpItem{Header: &DumpHeaderInfo{
+		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: h.Epoch, Alignment: h.Alignment,
+		FirstLSN: h.FirstLSN, Created: time.Unix(0, h.Created).UTC(), Predecessor: dumpLink(h.Predecessor),
+	}}, nil)
+}
+
+// frames shows the frames below a limit. Where no sound frame stands it goes on at the next
+// one; behind the last one of a segment that is not sealed it tells what the rest is.
+func (d *dumper) frames(g *segment, limit int64, sealed bool) error {
+	r := frameReader{
+		window: window{file: g.file, limit: limit, chunk: windowSize, fresh: true},
+		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
+	}
+	for {
+		f, err := r.next()
+		var bad *badFrame
+		switch {
+		case errors.Is(err, io.EOF) && (r.position >= limit || !sealed):
+			return nil
+		case errors.Is(err, io.EOF):
+			return d.bad(r.position, limit-r.position, errors.New("the segment ends too early"))
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil // a running writer has just sealed the segment
+		case errors.As(err, &bad):
+			behind, err := r.search(bad.position + r.alignment)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", d.path, err)
+			}
+			if behind == nil && !sealed {
+				return d.item(DumpRest, bad.position, limit-bad.position, DumpItem{}, bad)
+			}
+			end := limit
+			if behind != nil {
+				end = behind.Position
+			}
+			if err := d.bad(bad.position, end-bad.position, bad); err != nil {
+				return err
+			}
+			r.position = end
+		case err != nil:
+			return fmt.Errorf("read %s: %w", g.at(r.position), err)
+		default:
+			if err := d.frame(f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *dumper) frame(f *frame) error {
+	err := d.item(DumpFrame, f.Position, f.Length, DumpItem{Frame: &DumpFrameInfo{
+		Entries: f.Entries, LSN: f.LSN, Durable: f.Durable, Epoch: f.Epoch, Chain: f.Chain, CRC: f.FrameHeader.CRC,
+	}}, nil)
+	if err != nil {
+		return err
+	}
+	at := f.Position + format.FrameHeaderSize
+	return f.each(func(e format.Entry, lsn uint64, data []byte) error {
+		position := at
+		at += e.Length
+		return d.entry(e, lsn, position, data)
+	})
+}
+
+// entry shows an entry, whose data stands at a position, and its records.
+func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) error {
+	problem := format.CheckData(e, data)
+	info := &DumpEntryInfo{
+		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec,
+		RawLength: e.RawLength, CRC: e.CRC, Moved: e.Flags&format.FlagMoved != 0,
+	}
+	if e.Kind == format.KindData {
+		info.MaxTimestamp = time.Unix(0, e.MaxTimestamp).UTC()
+	}
+	if e.Kind == format.KindDeclare {
+		info.LSN = 0
+		if problem == nil {
+			var decl format.Declaration
+			if decl, _, problem = format.ReadDeclaration(data); problem == nil {
+				d.names[e.Partition] = decl
+				info.First = decl.First
+			}
+		}
+	}
+	name := d.names[e.Partition]
+	info.Topic, info.Partition = name.Topic, name.Partition
+	if err := d.item(DumpKind(e.Kind.String()), position, e.Length, DumpItem{Entry: info}, problem); err != nil {
+		return err
+	}
+	if e.Kind != format.KindData || problem != nil {
+		return nil
+	}
+	return d.records(e, name, position, data)
+}
+
+// records shows the records of a batch. Those of a batch that is compressed or encrypted
+// have the batch's place.
+func (d *dumper) records(e format.Entry, name format.Declaration, position int64, data []byte) error {
+	raw, err := d.cfg.decode(e, data)
+	if err != nil {
+		return d.bad(position, e.Length, err)
+	}
+	for offset := e.Base; offset < e.End(); offset++ {
+		rec, rest, err := format.ReadRecord(raw)
+		if err != nil {
+			return d.bad(position, e.Length, fmt.Errorf("record at offset %d: %w", offset, err))
+		}
+		info := &DumpRecordInfo{
+			Topic: name.Topic, Partition: name.Partition, Offset: offset, Timestamp: rec.Timestamp.UTC(),
+			Key: rec.Key, Value: rec.Value, Headers: make([]DumpRecordHeader, 0, len(rec.Headers)),
+		}
+		for _, h := range rec.Headers {
+			info.Headers = append(info.Headers, DumpRecordHeader{Key: h.Key, Value: h.Value})
+		}
+		at, length := position, e.Length
+		if e.Codec == format.CodecNone {
+			length = int64(len(raw) - len(rest))
+			position += length
+		}
+		if err := d.item(DumpRecord, at, length, DumpItem{Record: info}, nil); err != nil {
+			return err
+		}
+		raw = rest
+	}
+	return nil
+}
+
+// footer shows a segment's footer.
+func (d *dumper) footer(g *segment, t format.Trailer) error {
+	f, problem := g.loadFooter(t)
+	if problem != nil && !errors.Is(problem, format.ErrCorrupt) {
+		return problem
+	}
+	n := 0
+	if f != nil {
+		n = len(f.Partitions)
+	}
+	err := d.item(DumpFooter, t.BodyAt, g.size.Load()-t.BodyAt, DumpItem{Footer: &DumpFooterInfo{
+		BodyAt: t.BodyAt, Repaired: t.Repaired, Frames: t.Frames, Records: t.Records,
+		MaxTimestamp: time.Unix(0, t.MaxTimestamp).UTC(), XXH64: t.XXH64, Partitions: n, End: dumpLink(t.End),
+	}}, problem)
+	if err != nil || f == nil {
+		return err
+	}
+	for i := range f.Partitions {
+		p := &f.Partitions[i]
+		info := &DumpPartitionInfo{
+			ID: p.ID, Topic: p.Topic, Partition: p.Declaration.Partition, First: p.First, Next: p.Next,
+			Runs: make([]DumpRun, 0, len(p.Runs)), Index: len(p.Index),
+		}
+		for _, run := range p.Runs {
+			info.Runs = append(info.Runs, DumpRun{
+				Kind: run.Kind.String(), Moved: run.Flags&format.FlagMoved != 0,
+				Base: run.Base, End: run.End, Gap: run.Gap, LSN: run.LSN,
+			})
+		}
+		if err := d.item(DumpIndexed, t.BodyAt, t.BodyLength, DumpItem{Partition: info}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

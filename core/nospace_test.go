@@ -1,0 +1,221 @@
+package wal_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/backend/sim"
+)
+
+// fillDisk appends records of 1 KiB until the disk is full and returns the offset that
+// the next one gets.
+func fillDisk(t *testing.T, p *wal.Partition) int64 {
+	t.Helper()
+	for next := p.NextOffset(); ; next++ {
+		got, err := p.Append(bg, big(1024, byte(next)))
+		if err != nil {
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			require.ErrorIs(t, err, syscall.ENOSPC)
+			require.NotErrorIs(t, err, wal.ErrFailed)
+			require.Equal(t, next, p.NextOffset())
+			return next
+		}
+		require.Equal(t, next, got)
+		require.Less(t, next, int64(10_000), "the disk is never full")
+	}
+}
+
+// A full disk fails appends; what is there stays readable; with space they go on where
+// they left off, any number of times.
+func TestFullDisk(t *testing.T) {
+	for _, depth := range []int{1, 4} {
+		disk := newDisk(t, sim.Options{Capacity: 200 << 10, Depth: depth})
+		m := open(t, disk, wal.WithSegmentSize(16<<10))
+		p := partition(t, m, "t", 0)
+		var next int64
+		for round := range 4 {
+			next = fillDisk(t, p)
+			require.Len(t, offsets(t, p, 0), int(next))
+			_, err := m.Append(bg, "other", 0, big(9000, 'x'))
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			_, err = m.Lookup("other", 0)
+			require.ErrorIs(t, err, wal.ErrNoPartition, "its only append failed")
+			after := crash(t, disk)
+			after.SetCapacity(0)
+			requireRecords(t, lookup(t, open(t, after), "t", 0), 0, next)
+			disk.SetCapacity(int64(300+100*round) << 10)
+		}
+		got, err := p.Append(bg, big(1024, byte(next)))
+		require.NoError(t, err)
+		require.Equal(t, next, got)
+		requireRecords(t, p, 0, next+1)
+		require.NoError(t, m.Close())
+		disk.SetCapacity(0)
+		requireRecords(t, lookup(t, open(t, disk), "t", 0), 0, next+1)
+	}
+}
+
+// requireRecords demands the records of fillDisk.
+func requireRecords(t *testing.T, p *wal.Partition, from, to int64) {
+	t.Helper()
+	next := from
+	for r, err := range p.Read(bg, from) {
+		require.NoError(t, err)
+		require.Equal(t, next, r.Offset)
+		require.Equal(t, big(1024, byte(next)).Value, r.Value)
+		next++
+	}
+	require.Equal(t, to, next)
+	require.Equal(t, to, p.NextOffset())
+}
+
+// Truncating makes space on a full disk: it needs none itself.
+func TestTruncateOnFullDisk(t *testing.T) {
+	for _, alignment := range []int{512, 4096} {
+		for _, recycle := range []int{0, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				disk := newDisk(t, sim.Options{Capacity: 200 << 10, Alignment: alignment})
+				m := open(t, disk, wal.WithSegmentSize(32<<10), wal.WithRecycleLimit(recycle))
+				appendValues(t, partition(t, m, "idle", 7), 3)
+				idle := lookup(t, m, "idle", 7)
+				require.NoError(t, idle.TruncateBefore(bg, 3))
+				p := partition(t, m, "t", 0)
+				for range 5 {
+					next := fillDisk(t, p)
+					require.NoError(t, p.TruncateBefore(bg, next-10))
+					require.Equal(t, next-10, p.FirstOffset())
+					synctest.Wait() // retention does its work
+					requireRecords(t, p, next-10, next)
+					got, err := p.Append(bg, big(1024, byte(next)))
+					require.NoError(t, err)
+					require.Equal(t, next, got)
+				}
+				next, first := p.NextOffset(), p.FirstOffset()
+				require.NoError(t, m.Close())
+				m = open(t, disk)
+				requireRecords(t, lookup(t, m, "t", 0), first, next)
+				require.EqualValues(t, 3, lookup(t, m, "idle", 7).NextOffset())
+			})
+		}
+	}
+}
+
+// Lack of space that shows only when a group is written fails what is not acknowledged
+// yet, all of it: none of it turns up later.
+func TestNoSpaceWhileWriting(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		for after := range 6 {
+			synctest.Test(t, func(t *testing.T) {
+				disk := newDisk(t, sim.Options{Depth: 4, Seed: uint64(after)})
+				var failures recorder[error]
+				m := open(t, disk, wal.WithHooks(wal.Hooks{Failed: func(err error, _ bool) { failures.add(err) }}))
+				p, q := partition(t, m, "t", 0), partition(t, m, "u", 0)
+				appendValues(t, p, 5)
+				disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: errno, After: after})
+				disk.Stall()
+				var acks []wal.Ack
+				for range 4 {
+					for _, part := range []*wal.Partition{p, q} {
+						ack, err := part.AppendAsync(bg, record("of the group"), record("as well"))
+						require.NoError(t, err)
+						acks = append(acks, ack)
+					}
+					synctest.Wait()
+				}
+				disk.Resume()
+				failed := 0
+				for i, ack := range acks {
+					err := ack.Wait(bg)
+					require.Equal(t, err, ack.Wait(bg), "it stays the same")
+					if err == nil {
+						require.Zero(t, failed, "append %d after one that failed", i)
+						continue
+					}
+					require.ErrorIs(t, err, wal.ErrNoSpace)
+					require.ErrorIs(t, err, errno)
+					failed++
+				}
+				require.Empty(t, failures.all(), "lack of space is no failure of the log")
+				disk.ClearFaults()
+				before := p.NextOffset()
+				require.Len(t, offsets(t, p, 0), int(before))
+				ack, err := p.AppendAt(bg, before, record("again"))
+				require.NoError(t, err)
+				require.NoError(t, ack.Wait(bg))
+				want := collect(t, m)
+				for _, mode := range []sim.Mode{sim.DropAll, sim.KeepAll} {
+					image := disk.Image(sim.Image{Mode: mode})
+					checkAtEnd(t, image)
+					require.Equal(t, want, collect(t, open(t, image)))
+				}
+				require.NoError(t, m.Close())
+				require.Equal(t, want, collect(t, open(t, disk)))
+			})
+		}
+	}
+}
+
+// collect returns the values of all records, by partition and offset.
+func collect(t tester, m *wal.Manager) map[string]map[int64]string {
+	t.Helper()
+	all := map[string]map[int64]string{}
+	for _, info := range m.Partitions() {
+		p := lookup(t, m, info.Topic, info.Partition)
+		records := map[int64]string{}
+		for r, err := range p.Read(bg, p.FirstOffset()) {
+			require.NoError(t, err)
+			records[r.Offset] = string(r.Value)
+		}
+		all[p.String()] = records
+	}
+	return all
+}
+
+// Nor does a failure to prepare ahead matter once there is space when it counts.
+func TestNoSpaceWhilePreparing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithSegmentSize(16<<10))
+		p := partition(t, m, "t", 0)
+		hit := disk.Inject(sim.Fault{Op: sim.OpCreate, After: 1, Err: syscall.ENOSPC})
+		for i := range int64(40) {
+			_, err := p.Append(bg, big(1024, byte(i)))
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		require.Equal(t, 1, hit.Hits())
+		requireRecords(t, p, 0, 40)
+	})
+}
+
+// In mode periodic a group that finds no space may leave behind records that are
+// acknowledged and not synced, in a file that is not to be synced again.
+func TestNoSpaceInPeriodic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic))
+		p := partition(t, m, "t", 0)
+		appendValues(t, p, 5)
+		require.NoError(t, p.Sync(bg))
+		appendValues(t, p, 5)
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC})
+		_, err := p.Append(bg, record("x"))
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		_, _ = p.Append(bg, record("y"))
+		_ = m.Sync(bg)
+		time.Sleep(time.Second)
+		durable := p.DurableOffset()
+		after := lookup(t, open(t, crash(t, disk)), "t", 0)
+		require.GreaterOrEqual(t, after.NextOffset(), durable)
+		requireLeftAlone(t, disk.Trace())
+		if err := m.Close(); !errors.Is(err, wal.ErrFailed) {
+			require.NoError(t, err)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// checkFooterPadding checks what of a sound footer no CRC covers.
+func (r *recovery) checkFooterPadding(g *segment, sc *scan) error {
+	from, to := g.trailer.BodyAt+g.trailer.BodyLength, g.size.Load()-format.TrailerSize
+	b := make([]byte, to-from)
+	if _, err := g.file.ReadAt(b, from); err != nil {
+		return fmt.Errorf("read footer of %s: %w", g.at(from), err)
+	}
+	if i := bytes.IndexFunc(b, func(r rune) bool { return r != 0 }); i >= 0 {
+		sc.remark(from+int64(i), 1, "the footer's padding is not zero")
+	}
+	return nil
+}
+
+// checkFooterRemains looks at what follows a segment without a sound footer, and decides
+// whether it is the damaged rest of one.
+//
+// A segment has no footer where a crash or a failure came before it was sealed, and part of
+// one where it came meanwhile. That is in order: a footer only repeats what the frames
+// say. It is damage if the log was closed cleanly since then, for that seals all
+// segments; or if the footer differs in a few bits from what it must be, for a crash leaves
+// whole sectors.
+func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
+	end := sc.end()
+	want := format.AppendFooter(nil, sc.table.footer(&g.SegmentHeader, end, sc.hash.Sum64()), g.Alignment)
+	have := make([]byte, max(0, min(int64(len(want)), g.size.Load()-end.End)))
+	if len(have) == 0 {
+		return nil
+	}
+	if _, err := g.file.ReadAt(have, end.End); err != nil {
+		return fmt.Errorf("read %s: %w", g.at(end.End), err)
+	}
+	size := end.End + int64(len(want))
+	if g.size.Load() == size && len(have) == len(want) {
+		if at := flippedBits(have, want); at >= 0 {
+			sc.remark(end.End+int64(at), 1, "the footer has changed")
+			return nil
+		}
+	}
+	if r.marker == nil {
+		return nil
+	}
+	if g.size.Load() == size {
+		sc.remark(end.End, int64(len(want)), "the footer is gone although the log was closed cleanly")
+	} else if bytes.Equal(have, want[:len(have)]) {
+		sc.remark(end.End, int64(len(have)), fmt.Sprintf("the file has %d bytes, should have %d", g.size.Load(), size))
+	}
+	return nil
+}
+
+// fewBits is how many bits of a sector may differ for the sector to pass for a damaged one
+// rather than for another one.
+const fewBits = 4
+
+// flippedBits returns where the first sector that differs does so, if no sector differs in
+// more than a few bits. It returns -1 else, or if all is equal.
+func flippedBits(have, want []byte) (at int) {
+	at = -1
+	for from := 0; from < len(want); from += format.MinAlignment {
+		n := 0
+		for i := from; i < min(from+format.MinAlignment, len(want)); i++ {
+			if d := bits.OnesCount8(have[i] ^ want[i]); d > 0 {
+				if n += d; at < 0 {
+					at = i
+				}
+			}
+		}
+		if n > fewBits {
+			return -1
+		}
+	}
+	return at
+}

@@ -1,0 +1,56 @@
+package wal
+
+import (
+	"github.com/chronik-go/wal/core/format"
+)
+
+// guessHeader makes up a header, for salvage, for a segment that has lost its own: from
+// its footer, if it has one, and its first sound frame. The end of the segment before it
+// stays unknown, but for the LSN.
+func guessHeader(g *segment, number uint64) bool {
+	r := frameReader{
+		window:    window{file: g.file, limit: g.size.Load(), chunk: windowSize},
+		epoch:     footerEpoch(g, number),
+		alignment: format.MinAlignment,
+	}
+	h, err := r.search(format.HeaderSize)
+	if err != nil || h == nil {
+		return false
+	}
+	first := *h
+	r.epoch = first.Epoch
+	alignment := int64(format.MaxAlignment)
+	for ; err == nil && h != nil; h, err = r.search(h.Position + h.Length) {
+		for h.Position%alignment != 0 {
+			alignment /= 2
+		}
+	}
+	if err != nil {
+		return false
+	}
+	g.SegmentHeader = format.SegmentHeader{
+		Alignment: alignment, Number: number, Epoch: first.Epoch, FirstLSN: first.LSN,
+		Predecessor: format.Link{Segment: number - 1, LSN: first.LSN - 1, Chain: first.Chain},
+	}
+	g.guessed = true
+	if first.Position > format.HeaderSize {
+		g.Predecessor.Chain = 0 // there were frames before it
+	}
+	return true
+}
+
+// footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none.
+func footerEpoch(g *segment, number uint64) uint64 {
+	var b [format.TrailerSize]byte
+	size := g.size.Load()
+	if size < format.HeaderSize+format.TrailerSize {
+		return 0
+	}
+	if _, err := g.file.ReadAt(b[:], size-format.TrailerSize); err != nil {
+		return 0
+	}
+	if t, err := format.ReadTrailer(b[:]); err == nil && t.Number == number {
+		return t.Epoch
+	}
+	return 0
+}

@@ -1,0 +1,212 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// end returns where a segment is known to end: what its successor, or the close marker,
+// says.
+func (r *recovery) end(i int) (format.Link, bool) {
+	g := r.segments[i]
+	if i+1 < len(r.segments) {
+		if p := r.segments[i+1].Predecessor; p.Segment == g.Number && p.End >= format.HeaderSize {
+			return p, true
+		}
+		return format.Link{}, false
+	}
+	if r.marker != nil && r.marker.End.Segment == g.Number {
+		return r.marker.End, true
+	}
+	return format.Link{}, false
+}
+
+// scanAll reads footers, and scans the segments that have none, in parallel.
+func (r *recovery) scanAll() error {
+	r.scans = make([]*scan, len(r.segments))
+	r.footers = make([]*format.Footer, len(r.segments))
+	errs := make([]error, len(r.segments))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range r.segments {
+		slots <- struct{}{}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer func() { <-slots }()
+			errs[i] = r.scanOne(i)
+		}()
+	}
+	wg.Wait()
+	for _, sc := range r.scans {
+		if sc != nil {
+			r.flaws = append(r.flaws, sc.flaws...)
+			r.tornTail += sc.tornTail
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *recovery) scanOne(i int) error {
+	g := r.segments[i]
+	if r.progress != nil {
+		defer r.progress(g.size.Load())
+	}
+	if r.stop != nil {
+		if err := r.stop(); err != nil {
+			return err
+		}
+	}
+	trailer, sealed := g.readTrailer(g.size.Load())
+	var mismatch string
+	if sealed {
+		f, err := g.loadFooter(trailer)
+		if err != nil && !errors.Is(err, format.ErrCorrupt) {
+			return err
+		}
+		if end, exact := r.end(i); err == nil && exact && f.End != end {
+			mismatch = fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end)
+		} else if err == nil {
+			r.footers[i] = f
+			g.trailer = trailer
+			g.setState(stateSealed)
+		}
+		if !r.everything && r.footers[i] != nil {
+			return nil
+		}
+	}
+	if r.footers[i] == nil {
+		g.setState(stateUnsealed)
+		if !r.looks {
+			// What a scan finds may be in memory only: make it durable before it is served.
+			if err := g.file.Sync(); err != nil {
+				return fmt.Errorf("sync segment %s: %w", g.path, err)
+			}
+		}
+	}
+	sc, limit := r.newScan(i)
+	r.scans[i] = sc
+	if r.everything {
+		if mismatch != "" {
+			sc.remark(0, 0, mismatch)
+		}
+		if err := sc.hashAll(); err != nil {
+			return err
+		}
+	}
+	if err := sc.run(); err != nil {
+		return err
+	}
+	return r.checkScan(g, sc, limit, r.footers[i])
+}
+
+// newScan makes the scan of segment i, and tells up to where the segment should go.
+func (r *recovery) newScan(i int) (sc *scan, limit int64) {
+	g, f := r.segments[i], r.footers[i]
+	end, exact := r.end(i)
+	limit = g.size.Load()
+	switch {
+	case f != nil:
+		limit, exact = f.BodyAt, true
+	case exact:
+		limit = end.End
+	}
+	sc = newScan(g, min(limit, g.size.Load()), r.pool)
+	sc.exact, sc.salvage = exact, true
+	sc.reader.loose = g.guessed
+	sc.reader.deep = r.everything
+	sc.reader.rising = f != nil && f.Repaired
+	if i+1 < len(r.segments) && !exact && r.segments[i+1].guessed {
+		sc.stop = r.segments[i+1].FirstLSN
+	}
+	if r.stop != nil {
+		sc.each = func(*frame) error { return r.stop() }
+	}
+	return sc, limit
+}
+
+// hashAll has the scan hash the segment.
+func (s *scan) hashAll() error {
+	head := make([]byte, format.HeaderSize)
+	if _, err := s.seg.file.ReadAt(head, 0); err != nil {
+		return fmt.Errorf("read %s: %w", s.seg.at(0), err)
+	}
+	s.hash = xxhash.New()
+	_, _ = s.hash.Write(head) // a hash never fails
+	return nil
+}
+
+// checkScan compares what a scan found with where the segment should end and with its
+// footer.
+func (r *recovery) checkScan(g *segment, sc *scan, limit int64, f *format.Footer) error {
+	if size := g.size.Load(); sc.exact && limit > size {
+		sc.add(size, limit-size, fmt.Sprintf("the file ends early, the segment goes to byte %d", limit))
+	}
+	switch {
+	case len(sc.flaws) > 0 || !r.everything:
+		return nil
+	case f == nil:
+		return r.checkFooterRemains(g, sc)
+	}
+	if !g.guessed && sc.hash.Sum64() != f.XXH64 {
+		sc.remark(0, f.BodyAt, fmt.Sprintf("XXH64 is %016x, should be %016x: bytes outside all frames have changed", sc.hash.Sum64(), f.XXH64))
+	}
+	if sc.table.records != f.Records || sc.table.frames != f.Frames {
+		sc.remark(f.BodyAt, 0, fmt.Sprintf("%d frames with %d records, the footer says %d with %d",
+			sc.table.frames, sc.table.records, f.Frames, f.Records))
+	}
+	if err := r.checkFooterPadding(g, sc); err != nil {
+		return err
+	}
+	if len(sc.flaws) == 0 {
+		sc.table, sc.notes = nil, nil // the footer says all that
+	}
+	return nil
+}
+
+// checkEnds settles where each segment ends, and compares it with what its successor says.
+func (r *recovery) checkEnds() {
+	for i, g := range r.segments {
+		var end format.Link
+		if f := r.footers[i]; f != nil {
+			end = f.End
+			g.end.Store(f.BodyAt)
+			g.maxTime.Store(f.MaxTimestamp)
+			g.records.Store(f.Records)
+		} else {
+			sc := r.scans[i]
+			end = sc.end()
+			g.end.Store(end.End)
+			g.table = sc.table
+			g.maxTime.Store(sc.table.maxTime)
+			g.records.Store(sc.table.records)
+		}
+		g.lastLSN.Store(end.LSN)
+		g.chain = end.Chain
+		if want, exact := r.end(i); exact && end != want && !r.damagedIn(g) {
+			r.flaws = append(r.flaws, flaw{lsn: end.LSN + 1, Damage: Damage{
+				Segment: g.path, Offset: min(end.End, want.End), Length: max(0, want.End-end.End),
+				Reason: fmt.Sprintf("the segment ends at %+v, what follows it says %+v", end, want),
+			}})
+		}
+		r.s.commit.tail = end
+		if sc := r.scans[i]; sc != nil {
+			r.s.durable.Store(max(r.s.durable.Load(), sc.durable))
+		}
+	}
+}
+
+func (r *recovery) damagedIn(g *segment) bool {
+	for _, f := range r.flaws {
+		if f.Segment == g.path {
+			return true
+		}
+	}
+	return false
+}

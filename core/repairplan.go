@@ -1,0 +1,201 @@
+package wal
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// repairPlan is how one log is repaired.
+type repairPlan struct {
+	// rebuild are the segments to be made anew, in order.
+	rebuild []*rebuild
+	// refused are the files to be taken away.
+	refused []refused
+	marker  bool // the close marker is to be taken away
+}
+
+// rebuild is a segment to be made anew: from the sound frames of a damaged one, or, where
+// there is none, as a place for what has to be said about what is lost.
+//
+// The new segment keeps the number and the LSNs, and ends, for its successor, where the old
+// one did, so that no other segment needs to change.
+type rebuild struct {
+	index  int // of the damaged segment in recovery.segments; -1: there is none
+	header format.SegmentHeader
+	// follows is the rebuilt segment before this one, if the header's predecessor depends
+	// on how that comes out.
+	follows *rebuild
+	// end is where the segment ends. If open, its position and chain CRC are those that
+	// come out.
+	end  format.Link
+	open bool
+	// mends are the entries to be written in place of what is lost, by their LSN.
+	mends []*mend
+	// used are the LSNs of the sound entries.
+	used []lsnRange
+}
+
+// plan makes the plan for the repair of a log that was examined.
+func (r *recovery) plan() (*repairPlan, error) {
+	p := &repairPlan{refused: r.refused, marker: r.badMarker}
+	var prev *rebuild    // the last one, if it comes directly before
+	var tail format.Link // the end of what comes before
+	for i, g := range r.segments {
+		if i > 0 && g.Predecessor.Segment > r.segments[i-1].Number {
+			end := g.Predecessor
+			end.End = max(end.End, format.HeaderSize)
+			prev = p.fill(r, prev, tail, end)
+			tail = end
+		}
+		if !r.damagedIn(g) {
+			prev, tail = nil, format.Link{Segment: g.Number, End: g.end.Load(), LSN: g.lastLSN.Load(), Chain: g.chain}
+			if f := r.footers[i]; f != nil {
+				tail = f.End
+			}
+			continue
+		}
+		prev = r.rebuild(i, prev, tail)
+		p.rebuild = append(p.rebuild, prev)
+		tail = prev.end
+	}
+	if m := r.marker; m != nil && (len(r.segments) == 0 || m.End.Segment > tail.Segment) {
+		p.fill(r, prev, tail, m.End)
+	}
+	if err := p.place(r); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// fill adds a segment in place of those that are missing up to the one that ends at end.
+func (p *repairPlan) fill(r *recovery, prev *rebuild, tail, end format.Link) *rebuild {
+	b := &rebuild{index: -1, end: end}
+	b.header = format.SegmentHeader{Log: r.s.id, Number: end.Segment, FirstLSN: tail.LSN + 1, Predecessor: tail}
+	if tail.Segment == 0 && end.Segment > 1 {
+		b.header.Predecessor = format.Link{Segment: end.Segment - 1, End: format.HeaderSize, LSN: end.LSN}
+		b.header.FirstLSN = end.LSN + 1
+	}
+	if prev != nil && prev.open {
+		b.follows = prev
+	}
+	p.rebuild = append(p.rebuild, b)
+	return b
+}
+
+// rebuild plans to make segment i anew, behind what ends at tail.
+func (r *recovery) rebuild(i int, prev *rebuild, tail format.Link) *rebuild {
+	g, sc := r.segments[i], r.scans[i]
+	b := &rebuild{index: i, header: g.SegmentHeader, used: sc.used}
+	b.header.Log = r.s.id
+	switch {
+	case !g.guessed:
+	case tail.Segment > 0:
+		b.header.Predecessor, b.header.FirstLSN = tail, tail.LSN+1
+		if prev != nil && prev.open {
+			b.follows = prev
+		}
+	case g.Number == 1:
+		b.header.Predecessor, b.header.FirstLSN = format.Link{}, 1
+	default:
+		b.header.Predecessor.End = format.HeaderSize
+	}
+	end, exact := r.end(i)
+	switch f := r.footers[i]; {
+	case exact:
+		b.end = end
+	case f != nil:
+		b.end = f.End
+	default:
+		b.open = true
+		b.end = format.Link{Segment: g.Number, LSN: max(b.header.FirstLSN-1, sc.end().LSN)}
+		if i+1 < len(r.segments) && r.segments[i+1].guessed && r.segments[i+1].Number == g.Number+1 {
+			b.end.LSN = max(b.end.LSN, r.segments[i+1].FirstLSN-1)
+		}
+	}
+	return b
+}
+
+// place gives each mend an LSN, one that was lost, and a segment. What was lost took LSNs in
+// just the order in which the mends need them, so there is room; if not, the log is not
+// damaged but was written wrongly.
+func (p *repairPlan) place(r *recovery) error {
+	var free []lsnRange
+	for _, b := range p.rebuild {
+		free = append(free, b.free()...)
+	}
+	if left := placeMends(r.mends, free); len(left) > 0 {
+		m := left[0]
+		return fmt.Errorf("segment %s: %s: no LSN is free between %d and %d for what is missing at offset %d",
+			m.seg.path, m.part, m.after, m.before, m.run.Base-m.run.Gap)
+	}
+	if len(r.holes) > 0 {
+		for _, m := range r.mends {
+			free = takeLSN(free, m.run.LSN)
+		}
+		if left := placeMends(r.holes, free); len(left) > 0 {
+			if err := p.before(r, left); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range slices.Concat(r.mends, r.holes) {
+		for _, b := range p.rebuild {
+			if b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN {
+				b.mends = append(b.mends, m)
+				break
+			}
+		}
+	}
+	for _, b := range p.rebuild {
+		slices.SortFunc(b.mends, func(x, y *mend) int {
+			if x.run.LSN < y.run.LSN {
+				return -1
+			}
+			return 1
+		})
+	}
+	return nil
+}
+
+// before adds a segment before the first one, for records that stood there.
+func (p *repairPlan) before(r *recovery, mends []*mend) error {
+	end := r.segments[0].Predecessor
+	if len(p.rebuild) > 0 && p.rebuild[0].index == 0 {
+		end = p.rebuild[0].header.Predecessor
+	}
+	n := uint64(len(mends))
+	if end.Segment == 0 || end.LSN < n {
+		m := mends[0]
+		return fmt.Errorf("segment %s: %s: records at offset %d are missing, and there was nothing before this segment",
+			m.seg.path, m.part, m.run.Base-m.run.Gap)
+	}
+	b := &rebuild{index: -1, end: end}
+	b.header = format.SegmentHeader{Log: r.s.id, Number: end.Segment, FirstLSN: 1}
+	if end.Segment > 1 {
+		b.header.FirstLSN = end.LSN - n + 1
+		b.header.Predecessor = format.Link{Segment: end.Segment - 1, End: format.HeaderSize, LSN: end.LSN - n}
+	}
+	for i, m := range mends {
+		m.run.LSN = end.LSN - n + 1 + uint64(i)
+	}
+	p.rebuild = slices.Insert(p.rebuild, 0, b)
+	return nil
+}
+
+// free returns the LSNs of the segment that no sound entry has.
+func (b *rebuild) free() (list []lsnRange) {
+	at := b.header.FirstLSN
+	for _, u := range b.used {
+		if at < u.first {
+			list = append(list, lsnRange{at, u.first})
+		}
+		at = max(at, u.end)
+	}
+	if at <= b.end.LSN && b.end.LSN < math.MaxUint64 {
+		list = append(list, lsnRange{at, b.end.LSN + 1})
+	}
+	return list
+}

@@ -1,0 +1,119 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// carryOut carries out the plan for a log. Each step leaves a log that the next attempt can
+// go on from: a file is in quarantine, durably, before it is replaced or removed, and what
+// replaces it is whole and durable before it gets the name.
+func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
+	dir := p.root
+	if r.s.name != "" {
+		if dir, err = p.backend.OpenDir(p.path+"/"+r.s.name, backend.DirOptions{}); err != nil {
+			return fmt.Errorf("open %s: %w", r.s.name, err)
+		}
+		defer dir.Close()
+	}
+	if err := p.openQuarantine(dir); err != nil {
+		return err
+	}
+	if plan.marker {
+		if err := p.takeAway(r.s, dir, markerName); err != nil {
+			return err
+		}
+		p.did("%s: moved to the quarantine", r.s.path(markerName))
+	}
+	for _, x := range plan.refused {
+		if err := p.takeRefused(r.s, dir, x, plan); err != nil {
+			return err
+		}
+	}
+	for _, b := range plan.rebuild {
+		if b.index >= 0 {
+			if err := p.copyAway(r.s, segmentName(b.header.Number)); err != nil {
+				return err
+			}
+		}
+		if err := b.carryOut(r, dir); err != nil {
+			return fmt.Errorf("rebuild segment %s: %w", r.s.path(segmentName(b.header.Number)), err)
+		}
+		p.did("%s", b.describe(r))
+	}
+	return nil
+}
+
+// takeRefused takes a file that is no segment of this log out of the way. One that is to be
+// replaced stays until then, for the name not to be missing meanwhile.
+func (p *repairer) takeRefused(s *shard, dir backend.Dir, x refused, plan *repairPlan) error {
+	name := segmentName(x.number)
+	if !x.file {
+		if err := p.setAside(s, dir, name); err != nil {
+			return err
+		}
+		p.did("%s: set aside as %s", s.path(name), p.report.Moved[len(p.report.Moved)-1])
+		return nil
+	}
+	if err := p.copyAway(s, name); err != nil {
+		return err
+	}
+	p.did("%s: moved to the quarantine", s.path(name))
+	if plan.rebuilds(x.number) {
+		return nil
+	}
+	if err := dir.Remove(name); err != nil {
+		return fmt.Errorf("remove %s: %w", s.path(name), err)
+	}
+	return dir.Sync()
+}
+
+// takeAway moves a file to the quarantine.
+func (p *repairer) takeAway(s *shard, dir backend.Dir, name string) error {
+	if err := p.copyAway(s, name); err != nil {
+		return err
+	}
+	if err := dir.Remove(name); err != nil {
+		return fmt.Errorf("remove %s: %w", s.path(name), err)
+	}
+	return dir.Sync()
+}
+
+func (p *repairPlan) rebuilds(number uint64) bool {
+	return slices.ContainsFunc(p.rebuild, func(b *rebuild) bool { return b.header.Number == number })
+}
+
+// describe says what a plan would do.
+func (p *repairer) describe(r *recovery, plan *repairPlan) {
+	moves := func(name string) {
+		p.report.Moved = append(p.report.Moved, r.s.path(name))
+		p.did("%s: move to the quarantine", r.s.path(name))
+	}
+	if plan.marker {
+		moves(markerName)
+	}
+	for _, x := range plan.refused {
+		moves(segmentName(x.number))
+	}
+	for _, b := range plan.rebuild {
+		if b.index >= 0 {
+			moves(segmentName(b.header.Number))
+		}
+		p.did("%s", b.describe(r))
+	}
+}
+
+// describe says what comes of the segment.
+func (b *rebuild) describe(r *recovery) string {
+	name := r.s.path(segmentName(b.header.Number))
+	if b.index < 0 {
+		return fmt.Sprintf("%s: make it anew, it was missing; %d entries say what is lost", name, len(b.mends))
+	}
+	n := uint64(0)
+	for _, u := range b.used {
+		n += u.end - u.first
+	}
+	return fmt.Sprintf("%s: rebuild it from %d sound entries; %d more say what is lost", name, n, len(b.mends))
+}

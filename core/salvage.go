@@ -1,0 +1,157 @@
+package wal
+
+import (
+	"math"
+	"slices"
+
+	"github.com/chronik-go/wal/core/format"
+)
+
+// part is what a segment holds of one partition, as recovery applies it.
+type part struct {
+	id uint32
+	format.Declaration
+	// declared is the LSN before which the declaration stands; 0: it is lost, and the one
+	// here is made up from what other segments say.
+	declared uint64
+	// runs are what the segment holds or, where damage took some of it, steps.
+	runs  []format.Run
+	steps []step
+}
+
+// firstLSN is the LSN of the first entry that is there.
+func (p *part) firstLSN() uint64 {
+	if p.steps == nil && len(p.runs) > 0 {
+		return p.runs[0].LSN
+	}
+	for _, s := range p.steps {
+		if !s.missing {
+			return s.LSN
+		}
+	}
+	return math.MaxUint64
+}
+
+// parts returns what segment i holds of each partition. Where its frames are damaged and
+// its footer is not, the footer tells what is missing.
+func (r *recovery) parts(i int) []part {
+	g, f, sc := r.segments[i], r.footers[i], r.scans[i]
+	if f != nil {
+		list := make([]part, 0, len(f.Partitions))
+		for j := range f.Partitions {
+			p := &f.Partitions[j]
+			pt := part{id: p.ID, Declaration: p.Declaration, declared: g.FirstLSN, runs: p.Runs}
+			if sc != nil && len(sc.flaws) > 0 {
+				pt.steps = mergeSteps(p.Runs, sc, p.ID)
+			}
+			list = append(list, pt)
+		}
+		return list
+	}
+	list := make([]part, 0, len(sc.table.partitions))
+	for id, p := range sc.table.partitions {
+		pt := part{id: id, Declaration: p.Declaration, declared: sc.note(id).declared, runs: p.Runs}
+		if len(sc.flaws) > 0 {
+			pt.steps = sc.steps(id)
+		}
+		if pt.declared > 0 || r.makeUp(i, &pt) {
+			list = append(list, pt)
+		}
+	}
+	slices.SortFunc(list, func(a, b part) int { return int(a.id) - int(b.id) })
+	return list
+}
+
+// mergeSteps puts together what the footer says of a partition and what a scan found of
+// it. Control entries that no frame holds any more, and data that is missing, become
+// missing steps.
+func mergeSteps(runs []format.Run, sc *scan, id uint32) (list []step) {
+	var found []step
+	if sc.table.partitions[id] != nil {
+		found = slices.DeleteFunc(sc.steps(id), func(s step) bool { return s.missing })
+	}
+	for i, run := range runs {
+		until := uint64(math.MaxUint64)
+		if i+1 < len(runs) {
+			until = runs[i+1].LSN
+		}
+		n := 0
+		for n < len(found) && found[n].LSN < until {
+			n++
+		}
+		list = append(list, mergeRun(run, until, found[:n])...)
+		found = found[n:]
+	}
+	return list
+}
+
+// mergeRun puts together a run of a footer and what was found of it.
+func mergeRun(run format.Run, until uint64, found []step) (list []step) {
+	switch {
+	case run.Flags&format.FlagMoved != 0:
+		return found // what is missing of a copy shows as a hole, if at all
+	case run.Kind != format.KindData && len(found) == 0:
+		return []step{{Run: run, missing: true, after: run.LSN - 1, before: run.LSN + 1, last: run.LSN - 1}}
+	case run.Kind != format.KindData:
+		return found
+	}
+	at, after := run.Base-run.Gap, run.LSN-1
+	for _, s := range found {
+		if from := s.Base - s.Gap; from > at {
+			list = append(list, missing(at, from, after, s.LSN))
+		}
+		list = append(list, s)
+		at, after = s.End, s.last
+	}
+	if at < run.End {
+		list = append(list, missing(at, run.End, after, until))
+	}
+	return list
+}
+
+// makeUp makes up the declaration of a partition that has lost it in segment i. The name
+// is what other segments say; without one nothing of it can be used. A log that is there
+// from its beginning knows each partition from offset 0; else the first offset may be what
+// the next segment says.
+func (r *recovery) makeUp(i int, pt *part) bool {
+	next := int64(math.MaxInt64)
+	if r.segments[0].FirstLSN == 1 {
+		next = 0
+	} else if len(pt.steps) > 0 {
+		next = pt.steps[0].Base - pt.steps[0].Gap
+	}
+	known := pt.Topic != ""
+	for j := range r.segments {
+		if d, ok := r.declarationIn(j, pt.id); ok && j != i {
+			if !known {
+				pt.Topic, pt.Partition, known = d.Topic, d.Partition, true
+			}
+			if j > i {
+				next = min(next, d.First)
+				break
+			}
+		}
+	}
+	if next == math.MaxInt64 {
+		next = 0
+	}
+	pt.First, pt.Next = next, next
+	return known
+}
+
+// declarationIn returns the declaration of a partition in segment i.
+func (r *recovery) declarationIn(i int, id uint32) (d format.Declaration, ok bool) {
+	if f := r.footers[i]; f != nil {
+		for j := range f.Partitions {
+			if f.Partitions[j].ID == id {
+				return f.Partitions[j].Declaration, true
+			}
+		}
+		return d, false
+	}
+	p := r.scans[i].table.partitions[id]
+	if p == nil || r.scans[i].note(id).declared == 0 {
+		return d, false
+	}
+	return p.Declaration, true
+}

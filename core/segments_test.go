@@ -1,0 +1,269 @@
+package wal_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/backend/sim"
+	"github.com/chronik-go/wal/core/format"
+)
+
+func segments(t tester, m *wal.Manager) []wal.SegmentInfo {
+	t.Helper()
+	list, err := m.Segments()
+	require.NoError(t, err)
+	return list
+}
+
+// names returns the files in the data directory that end so.
+func names(disk *sim.Disk, suffix string) (list []string) {
+	for _, name := range disk.Files(dataDir) {
+		if strings.HasSuffix(name, suffix) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// Segments stay below their size, follow each other without a gap in LSNs, and all but
+// the last one are sealed in the background.
+func TestRotationBySize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 16 << 10
+		disk := newDisk(t, sim.Options{})
+		var sealed, rotated recorder[string]
+		m := open(t, disk, wal.WithSegmentSize(size), wal.WithHooks(wal.Hooks{Rotated: rotated.add, Sealed: sealed.add}))
+		fill(t, m, 3, 50)
+		synctest.Wait()
+		list := segments(t, m)
+		require.Greater(t, len(list), 3)
+		lsn, records := uint64(0), int64(0)
+		for i, s := range list {
+			require.EqualValues(t, i+1, s.Number)
+			require.Equal(t, fmt.Sprintf("%020d.wal", i+1), s.Name)
+			require.Equal(t, s.Name, rotated.all()[i])
+			require.Equal(t, lsn+1, s.FirstLSN)
+			require.LessOrEqual(t, s.Bytes, int64(size))
+			data, err := disk.ReadFile(dataDir + "/" + s.Name)
+			require.NoError(t, err)
+			require.EqualValues(t, len(data), s.Size)
+			lsn, records = s.LastLSN, records+s.Records
+			if i == len(list)-1 {
+				require.Equal(t, "active", s.State)
+				require.EqualValues(t, size, s.Size, "reserved as a whole")
+				continue
+			}
+			require.Equal(t, "sealed", s.State)
+			require.Equal(t, s.Name, sealed.all()[i])
+			require.Less(t, s.Size, s.Bytes+2048, "cut behind its footer")
+		}
+		require.EqualValues(t, 150, lsn)
+		require.EqualValues(t, 150, records)
+		require.EqualValues(t, len(list), m.Stats().Rotations)
+		require.NoError(t, m.Close())
+		require.Len(t, sealed.all(), len(list), "a clean close seals the last one too")
+		requireSealed(t, disk, names(disk, ".wal"))
+		require.Equal(t, []string{"close.marker"}, names(disk, "marker"))
+		require.Empty(t, names(disk, ".tmp"))
+		requireFilled(t, open(t, disk), 3, 50)
+	})
+}
+
+// requireSealed demands of each segment a footer that tells the truth, and that each
+// header names the end of the segment before.
+func requireSealed(t *testing.T, disk *sim.Disk, names []string) {
+	t.Helper()
+	var last format.Link
+	for i, name := range names {
+		data, err := disk.ReadFile(dataDir + "/" + name)
+		require.NoError(t, err)
+		h, err := format.ReadSegmentHeader(data)
+		require.NoError(t, err)
+		if i > 0 {
+			require.Equal(t, last, h.Predecessor)
+		}
+		trailer, err := format.ReadTrailer(data)
+		require.NoError(t, err)
+		f, err := trailer.ReadBody(data[trailer.BodyAt : trailer.BodyAt+trailer.BodyLength])
+		require.NoError(t, err)
+		require.Equal(t, h.Number, f.Number)
+		require.Equal(t, h.Epoch, f.Epoch)
+		require.Equal(t, f.BodyAt, f.End.End)
+		require.Equal(t, xxhash.Sum64(data[:f.BodyAt]), f.XXH64)
+		requireFooterTells(t, f, h, data[:f.BodyAt])
+		last = f.End
+	}
+}
+
+// requireFooterTells reads the frames of a segment and compares them with its footer.
+func requireFooterTells(t *testing.T, f *format.Footer, h format.SegmentHeader, data []byte) {
+	t.Helper()
+	frames, records, newest := int64(0), int64(0), int64(0)
+	ends := map[uint32]int64{}
+	lsn := h.FirstLSN
+	for at := int64(format.HeaderSize); at < int64(len(data)); frames++ {
+		fh, err := format.ReadFrameHeader(data[at:])
+		require.NoError(t, err)
+		require.Equal(t, lsn, fh.LSN)
+		entries, err := format.ReadDirectory(nil, fh, data[at+fh.DirectoryAt():at+fh.Length])
+		require.NoError(t, err)
+		for _, e := range entries {
+			if e.Kind.HasLSN() {
+				lsn++
+			}
+			if e.Kind == format.KindData {
+				records += int64(e.Count)
+				newest = max(newest, e.MaxTimestamp)
+				ends[e.Partition] = e.End()
+			}
+		}
+		at += format.AlignUp(fh.Length, h.Alignment)
+	}
+	require.Equal(t, frames, f.Frames)
+	require.Equal(t, records, f.Records)
+	require.Equal(t, newest, f.MaxTimestamp)
+	require.Equal(t, lsn-1, f.End.LSN)
+	require.Len(t, f.Partitions, len(ends))
+	for _, p := range f.Partitions {
+		require.NotEmpty(t, p.Index)
+		require.Equal(t, ends[p.ID], p.Runs[len(p.Runs)-1].End)
+	}
+}
+
+// A segment is closed when it is old enough and holds something, by the clock: no append
+// is needed for it. The next one begins with the next append.
+func TestRotationByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		var sealed recorder[string]
+		m := open(t, disk, wal.WithRotationAge(time.Minute), wal.WithHooks(wal.Hooks{Sealed: sealed.add}))
+		time.Sleep(time.Hour)
+		require.Empty(t, names(disk, ".wal"), "nothing was appended")
+		p := partition(t, m, "t", 0)
+		appendValues(t, p, 1)
+		time.Sleep(59 * time.Second)
+		appendValues(t, p, 1)
+		synctest.Wait()
+		require.Empty(t, sealed.all())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Len(t, sealed.all(), 1)
+		time.Sleep(time.Hour)
+		require.Len(t, segments(t, m), 1)
+		appendValues(t, p, 1)
+		require.Len(t, segments(t, m), 2)
+		synctest.Wait()
+		require.Len(t, sealed.all(), 1)
+		requireValues(t, p, 0, 3)
+	})
+}
+
+// The next segment's file is made while the one before is being written, so that an
+// append does not wait for it.
+func TestNextSegmentIsPreparedInBackground(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{PreferWritten: written})
+			m := open(t, disk, wal.WithSegmentSize(16<<10))
+			p := partition(t, m, "t", 0)
+			appendValues(t, p, 1)
+			synctest.Wait()
+			require.Len(t, names(disk, ".tmp"), 1, "ready long before it is needed")
+			disk.Stall()
+			if written { // its space is written with zeros ahead of the log
+				data, err := disk.ReadFile(dataDir + "/" + names(disk, ".tmp")[0])
+				require.NoError(t, err)
+				require.Len(t, data, 16<<10)
+			}
+			disk.Resume()
+			for p.NextOffset() < 100 {
+				appendValues(t, p, 1)
+				synctest.Wait()
+				if list := segments(t, m); list[len(list)-1].Bytes > 8<<10 {
+					require.Len(t, names(disk, ".tmp"), 1)
+				}
+			}
+			requireValues(t, p, 0, 100)
+		})
+	}
+}
+
+// Zeros written ahead never meet a record: neither in a segment whose file was made, nor
+// in one whose file is used again, nor across a failure.
+func TestZerosAheadOfTheLog(t *testing.T) {
+	disk := newDisk(t, sim.Options{PreferWritten: true, Depth: 4})
+	m := open(t, disk, wal.WithSegmentSize(40<<20), wal.WithBufferSize(1<<20), wal.WithMaxRecordSize(64<<20))
+	p := partition(t, m, "t", 0)
+	var want int
+	for i := range 12 {
+		for range 12 {
+			_, err := p.Append(bg, big(64<<10, byte(want)))
+			require.NoError(t, err)
+			want++
+		}
+		if i%4 == 3 {
+			_, err := p.Append(bg, big(9<<20, byte(want)))
+			require.NoError(t, err)
+			want++
+		}
+	}
+	require.Greater(t, m.Stats().BytesWritten, m.Stats().Bytes+32<<20, "zeros were written")
+	next := 0
+	for r, err := range p.Read(bg, 0) {
+		require.NoError(t, err)
+		require.Equal(t, byte(next), r.Value[0])
+		next++
+	}
+	require.Equal(t, want, next)
+}
+
+// A batch may be larger than a group, and than a segment: it gets one of its own.
+func TestBatchLargerThanSegment(t *testing.T) {
+	for _, alignment := range []int{512, 4096} {
+		disk := newDisk(t, sim.Options{Alignment: alignment, Depth: 4})
+		m := open(t, disk, wal.WithSegmentSize(16<<10), wal.WithBufferSize(32<<10))
+		p := partition(t, m, "t", 0)
+		sizes := []int{100, 200 << 10, 100, 15 << 10, 16 << 10, 8 << 10, 1 << 20, 100}
+		var acks []wal.Ack
+		for i, n := range sizes {
+			ack, err := p.AppendAsync(bg, big(n, byte(i)))
+			require.NoError(t, err)
+			require.EqualValues(t, i, ack.Offset())
+			acks = append(acks, ack)
+		}
+		var batch []wal.Record
+		for i := range 100 {
+			batch = append(batch, big(3000, byte(i)))
+		}
+		ack, err := p.AppendAsync(bg, batch...)
+		require.NoError(t, err)
+		for _, a := range append(acks, ack) {
+			require.NoError(t, a.Wait(bg))
+		}
+		check := func(p *wal.Partition) {
+			next := 0
+			for r, err := range p.Read(bg, 0) {
+				require.NoError(t, err)
+				want := big(3000, byte(next-len(sizes)))
+				if next < len(sizes) {
+					want = big(sizes[next], byte(next))
+				}
+				require.Equal(t, want.Value, r.Value, "offset %d", next)
+				next++
+			}
+			require.Equal(t, len(sizes)+100, next)
+		}
+		check(p)
+		after := crash(t, disk)
+		require.NoError(t, m.Close())
+		check(lookup(t, open(t, disk), "t", 0))
+		check(lookup(t, open(t, after), "t", 0))
+	}
+}
