@@ -60,6 +60,7 @@ func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 	_ = p.extents.apply(seg, format.Run{
 		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
 	})
+	p.cut.Store(p.extents.cuts.count)
 	p.lowest.Store(p.extents.first)
 	p.visible.Store(p.extents.next)
 	if c.s.cfg.fsync != FsyncPeriodic {

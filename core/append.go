@@ -186,6 +186,9 @@ func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
 		if err := r.part.check(r); err != nil {
 			return nil, err
 		}
+		if r.entry.Kind == format.KindTruncateAfter {
+			s.closeGroup() // it comes first in its group; see committer.completeCut
+		}
 		if turn {
 			g, err := s.room(int(r.entry.Length))
 			if g != nil || err != nil {

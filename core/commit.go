@@ -126,6 +126,9 @@ func (c *committer) letArrive() {
 // has no space, and the group is dealt with.
 func (c *committer) send(g *group) {
 	g.awaitEncoders()
+	if !c.completeCut(g) {
+		return
+	}
 	ready, err := c.makeRoom(g)
 	if err != nil {
 		c.giveUp(err)

@@ -25,12 +25,18 @@ type cursor struct {
 	batch  []byte // records left of the current batch
 	offset int64  // of the first of them
 	end    int64  // offset behind the last record to be given out of it
+
+	cut uint64 // how many truncations it knows of
 }
 
 // batchSpan is what one batch, as it lies in a frame, gives to a cursor.
 type batchSpan struct {
 	format.Entry
 	data []byte
+}
+
+func newCursor(p *Partition, from int64) *cursor {
+	return &cursor{p: p, next: from, cut: p.cut.Load()}
 }
 
 func (c *cursor) close() {
@@ -44,6 +50,11 @@ func (c *cursor) close() {
 // record returns the next record. io.EOF: there is none yet. *LostError: those up to its
 // To are lost; the next call goes on behind them.
 func (c *cursor) record() (Record, error) {
+	if c.p.cut.Load() != c.cut {
+		if err := c.meetCut(); err != nil {
+			return Record{}, err
+		}
+	}
 	for c.offset >= c.end {
 		if err := c.advance(); err != nil {
 			return Record{}, err
@@ -58,6 +69,21 @@ func (c *cursor) record() (Record, error) {
 	c.offset++
 	c.next = c.offset
 	return r, nil
+}
+
+// meetCut takes in that the partition was truncated since the last record.
+func (c *cursor) meetCut() error {
+	c.p.mu.RLock()
+	defer c.p.mu.RUnlock()
+	x := &c.p.extents
+	end := x.cuts.since(c.cut)
+	c.cut = x.cuts.count
+	if c.next < x.first || c.next > end {
+		return fmt.Errorf("%w: %s: truncated while it was read: offset %d, records are %d to %d",
+			ErrOffsetOutOfRange, c.p, c.next, x.first, x.next-1)
+	}
+	c.extent.end, c.end = min(c.extent.end, end), min(c.end, end)
+	return nil
 }
 
 // advance finds the batch that holds the next offset, and skips what precedes that in it.

@@ -32,6 +32,7 @@ type extents struct {
 	// pending is a gap below next whose record has not come yet; lost as in extent.
 	pending     int64
 	pendingLost bool
+	cuts        cuts
 	// cut: a truncation came after the last extent, so the next run begins its own:
 	// what stands between them in the segment is dead.
 	cut bool
@@ -54,8 +55,10 @@ func (x *extents) apply(seg *segment, r format.Run) error {
 		return x.append(seg, r)
 	case format.KindTruncateBefore:
 		x.truncateBefore(r.Base)
+		x.cuts.before(x.first)
 	case format.KindTruncateAfter:
-		x.truncateAfter(r.Base)
+		x.truncateAfter(r)
+		x.cuts.after(x.next)
 	case format.KindLost:
 		return x.lose(r)
 	}
@@ -114,27 +117,37 @@ func (x *extents) truncateBefore(first int64) {
 	e.gap = min(e.gap, e.first-x.first)
 }
 
-// truncateAfter drops the offsets from next on. Where the cut is inside a gap, what is left
-// of it stays declared. Only a gap that is known is one: where the list holds nothing below
-// the cut, records may still come, as moved batches.
-func (x *extents) truncateAfter(next int64) {
-	gapFrom, lost := x.next-x.pending, x.pendingLost
-	for n := len(x.list); n > 0 && x.list[n-1].end > next; n = len(x.list) {
+// truncateAfter drops the offsets from the run's base on. What of a declared gap is left
+// directly below it, the run tells: the segment that declares the gap may be gone.
+func (x *extents) truncateAfter(r format.Run) {
+	for n := len(x.list); n > 0 && x.list[n-1].end > r.Base; n = len(x.list) {
 		e := &x.list[n-1]
-		if e.first < next {
-			e.end = next
-			gapFrom = next
+		if e.first < r.Base {
+			e.end = r.Base
 			break
 		}
-		gapFrom, lost = e.first-e.gap, e.lost
 		e.seg.live.Add(-1)
 		x.list = x.list[:n-1]
 	}
 	x.cut = true
-	x.pending = max(0, next-gapFrom)
-	x.pendingLost = lost && x.pending > 0
-	x.next = next
-	x.first = min(x.first, next)
+	x.pending, x.pendingLost = r.Gap, r.Flags&format.FlagGapLost != 0
+	x.next = r.Base
+	x.first = min(x.first, r.Base)
+}
+
+// gapBelow returns how many offsets directly below next, not above x.next, are declared to
+// have no record, and whether they had.
+func (x *extents) gapBelow(next int64) (gap int64, lost bool) {
+	from, lost := x.next-x.pending, x.pendingLost
+	for i := len(x.list) - 1; i >= 0 && x.list[i].end > next; i-- {
+		e := &x.list[i]
+		if e.first < next {
+			return 0, false
+		}
+		from, lost = e.first-e.gap, e.lost
+	}
+	gap = max(0, next-max(from, x.first))
+	return gap, lost && gap > 0
 }
 
 // move replaces what lies in a range by a copy in seg. At the copy's LSN the range held

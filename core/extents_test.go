@@ -125,13 +125,15 @@ func (w *world) truncateBefore(t *rapid.T) {
 func (w *world) truncateAfter(t *rapid.T) {
 	n := &w.model
 	at := rapid.Int64Range(n.first, n.next).Draw(t, "after")
-	if at > n.first && n.cells[at-1].record == 0 && len(w.segments) > 1 {
-		at = n.next // a cut into a gap that an older segment declares is not known there
-	}
 	for ; n.next > at; n.next-- {
 		delete(n.cells, n.next-1)
 	}
-	w.enter(t, format.Entry{Kind: format.KindTruncateAfter, Base: at}, nil)
+	e := format.Entry{Kind: format.KindTruncateAfter, Base: at}
+	gap, lost := w.part.extents.gapBelow(at)
+	if e.Gap = gap; lost {
+		e.Flags = format.FlagGapLost
+	}
+	w.enter(t, e, nil)
 }
 
 // lose gives up offsets, as a repair does.

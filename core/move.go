@@ -109,7 +109,7 @@ func (p *Partition) extentIn(g *segment) (extent, bool) {
 
 // moveExtent appends the extent's records again, as moved batches.
 func (k *keeper) moveExtent(p *Partition, e extent, truncations uint64) error {
-	c := &cursor{p: p, next: e.first}
+	c := newCursor(p, e.first)
 	defer c.close()
 	gap := e.gap
 	for c.next < e.end {
@@ -118,7 +118,7 @@ func (k *keeper) moveExtent(p *Partition, e extent, truncations uint64) error {
 		size, latest := int64(0), int64(math.MinInt64)
 		for c.next < e.end && size < moveBatch {
 			r, err := c.record()
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, ErrOffsetOutOfRange) {
 				return errStaleMove
 			}
 			if err != nil {

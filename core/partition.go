@@ -30,9 +30,10 @@ type Partition struct {
 	// The acknowledged side: what readers see.
 	mu       sync.RWMutex
 	extents  extents
-	visible  atomic.Int64 // next offset
-	lowest   atomic.Int64 // first offset
-	stable   atomic.Int64 // durable offset
+	cut      atomic.Uint64 // extents.cuts.count
+	visible  atomic.Int64  // next offset
+	lowest   atomic.Int64  // first offset
+	stable   atomic.Int64  // durable offset
 	exists   atomic.Bool
 	waiting  chan struct{} // closed when something is acknowledged; nil if nobody waits
 	declared *segment      // the newest segment that declares it; the committer's

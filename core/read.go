@@ -47,7 +47,7 @@ func (p *Partition) ReadFrom(ctx context.Context, t time.Time) iter.Seq2[Record,
 
 func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		c := &cursor{p: p, next: from}
+		c := newCursor(p, from)
 		defer c.close()
 		for n := 0; ; n++ {
 			if n%64 == 0 && ctx.Err() != nil {
@@ -59,7 +59,7 @@ func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.S
 				if !follow {
 					return
 				}
-				if err = p.await(ctx, c.next); err == nil {
+				if err = p.await(ctx, c); err == nil {
 					continue
 				}
 			}
@@ -71,11 +71,11 @@ func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.S
 	}
 }
 
-// await waits until a record at or behind next is acknowledged, or something else happens
-// to the partition.
-func (p *Partition) await(ctx context.Context, next int64) error {
+// await waits until a record behind what the cursor has read is acknowledged, or something
+// else happens to the partition.
+func (p *Partition) await(ctx context.Context, c *cursor) error {
 	p.mu.Lock()
-	if p.extents.next != next || p.extents.first > next {
+	if p.extents.next != c.next || p.extents.cuts.count != c.cut {
 		p.mu.Unlock()
 		return nil
 	}

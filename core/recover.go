@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ type recovery struct {
 	footers    []*format.Footer
 	marker     *format.Marker
 	refused    []refused
-	badMarker  bool
+	badMarker  *refused
 	flaws      []flaw
 	tornTail   int64
 	partitions map[uint32]*Partition
@@ -139,22 +140,34 @@ func (r *recovery) readMarker() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a writer that just opened the log took it away
 	}
+	if errors.Is(err, backend.ErrNotRegular) && r.salvage {
+		return r.refuseMarker(false, err)
+	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", r.s.path(markerName), err)
 	}
 	defer f.Close()
 	var b [format.MarkerSize]byte
-	if _, err := f.ReadAt(b[:], 0); err != nil {
+	n, err := f.ReadAt(b[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read %s: %w", r.s.path(markerName), err)
 	}
-	m, err := format.ReadMarker(b[:])
+	m, err := format.ReadMarker(b[:n])
+	if errors.Is(err, format.ErrVersion) {
+		return fmt.Errorf("%s: %w", r.s.path(markerName), err)
+	}
 	if err != nil {
 		// A marker is durable before it gets its name.
-		r.note(r.s.path(markerName), 0, format.MarkerSize, err.Error())
-		r.badMarker = true
-		return nil
+		return r.refuseMarker(true, err)
 	}
 	r.marker, r.s.marker = &m, true
+	return nil
+}
+
+// refuseMarker leaves out a close marker that tells nothing.
+func (r *recovery) refuseMarker(file bool, reason error) error {
+	r.note(r.s.path(markerName), 0, format.MarkerSize, reason.Error())
+	r.badMarker = &refused{file: file}
 	return nil
 }
 
@@ -211,7 +224,7 @@ func (r *recovery) checkChain() {
 	})
 	if m := r.marker; m != nil && len(r.segments) > 0 && m.Log != r.s.id {
 		r.note(r.s.path(markerName), 0, format.MarkerSize, fmt.Sprintf("close marker of another log (%x, not %x)", m.Log, r.s.id))
-		r.marker, r.badMarker = nil, true
+		r.marker, r.badMarker = nil, &refused{file: true}
 	}
 }
 

@@ -11,13 +11,13 @@ import (
 // within one, partitions do not depend on each other.
 func (r *recovery) apply(i int) {
 	g := r.segments[i]
-	damaged := r.damagedIn(g)
+	g.flawed = r.damagedIn(g)
 	for _, pt := range r.parts(i) {
-		r.applyPart(g, &pt, damaged)
+		r.applyPart(g, &pt)
 	}
 }
 
-func (r *recovery) applyPart(g *segment, pt *part, damaged bool) {
+func (r *recovery) applyPart(g *segment, pt *part) {
 	p := r.partitions[pt.id]
 	if p == nil {
 		p = &Partition{topic: pt.Topic, num: pt.Partition, shard: r.s, id: pt.id}
@@ -34,7 +34,7 @@ func (r *recovery) applyPart(g *segment, pt *part, damaged bool) {
 	if pt.declared > 0 {
 		r.meet(g, p, pt)
 	}
-	if damaged {
+	if g.flawed {
 		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN()}
 	}
 	for _, run := range pt.runs {
@@ -162,7 +162,25 @@ func (r *recovery) checkHoles(p *Partition) {
 	state.Next, state.Gap, state.GapLost = state.First, 0, false
 	m := &mend{part: p, seg: b.seg, run: lostRun(b.First, b.Next), state: state, before: b.before}
 	r.holes = append(r.holes, m)
-	r.blame(m, spans, "records before this segment are missing")
+	if r.explain(0, m.before) == nil {
+		r.blameBefore()
+	}
+	r.blame(m, spans, "")
+}
+
+// blameBefore notes that what stood before the first segment is missing.
+func (r *recovery) blameBefore() {
+	first := r.segments[0]
+	number := max(first.Predecessor.Segment, 1)
+	for _, x := range r.refused {
+		if x.number == number {
+			r.flaws[x.flaw].lsn = 1
+			return
+		}
+	}
+	r.flaws = append(r.flaws, flaw{lsn: 1, Damage: Damage{
+		Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segment %d, and maybe others before it, is missing", number),
+	}})
 }
 
 // missing returns the parts of a range of offsets that have no record and should.
@@ -197,6 +215,7 @@ func (r *recovery) finish() {
 	for _, p := range r.s.partitions {
 		r.s.lastID = max(r.s.lastID, p.id)
 		p.next, p.first = p.extents.next, p.extents.first
+		p.cut.Store(p.extents.cuts.count)
 		p.visible.Store(p.next)
 		p.lowest.Store(p.first)
 		p.stable.Store(p.next)

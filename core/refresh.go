@@ -187,12 +187,14 @@ func (p *Partition) take(g *segment, n newEntry) {
 	if n.entry.Kind == format.KindDeclare {
 		if n.declaration.First > x.first {
 			x.truncateBefore(n.declaration.First)
+			x.cuts.before(x.first)
 		}
 	} else {
 		e := n.entry
 		// A gap that is not declared shows as a hole to readers.
 		_ = x.apply(g, format.Run{Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: n.lsn})
 	}
+	p.cut.Store(x.cuts.count)
 	p.lowest.Store(x.first)
 	p.visible.Store(x.next)
 	p.stable.Store(x.next)

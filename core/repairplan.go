@@ -14,7 +14,7 @@ type repairPlan struct {
 	rebuild []*rebuild
 	// refused are the files to be taken away.
 	refused []refused
-	marker  bool // the close marker is to be taken away
+	marker  *refused // the close marker, if it is to be taken away
 }
 
 // rebuild is a segment to be made anew: from the sound frames of a damaged one, or, where
@@ -50,7 +50,7 @@ func (r *recovery) plan() (*repairPlan, error) {
 			prev = p.fill(r, prev, tail, end)
 			tail = end
 		}
-		if !r.damagedIn(g) {
+		if !g.flawed {
 			prev, tail = nil, format.Link{Segment: g.Number, End: g.end.Load(), LSN: g.lastLSN.Load(), Chain: g.chain}
 			if f := r.footers[i]; f != nil {
 				tail = f.End

@@ -21,14 +21,13 @@ func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
 	if err := p.openQuarantine(dir); err != nil {
 		return err
 	}
-	if plan.marker {
-		if err := p.takeAway(r.s, dir, markerName); err != nil {
+	if plan.marker != nil {
+		if err := p.takeAway(r.s, dir, markerName, plan.marker.file, false); err != nil {
 			return err
 		}
-		p.did("%s: moved to the quarantine", r.s.path(markerName))
 	}
 	for _, x := range plan.refused {
-		if err := p.takeRefused(r.s, dir, x, plan); err != nil {
+		if err := p.takeAway(r.s, dir, segmentName(x.number), x.file, plan.rebuilds(x.number)); err != nil {
 			return err
 		}
 	}
@@ -46,11 +45,10 @@ func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
 	return nil
 }
 
-// takeRefused takes a file that is no segment of this log out of the way. One that is to be
+// takeAway takes a file out of the way that says nothing about this log. One that is to be
 // replaced stays until then, for the name not to be missing meanwhile.
-func (p *repairer) takeRefused(s *shard, dir backend.Dir, x refused, plan *repairPlan) error {
-	name := segmentName(x.number)
-	if !x.file {
+func (p *repairer) takeAway(s *shard, dir backend.Dir, name string, regular, replaced bool) error {
+	if !regular {
 		if err := p.setAside(s, dir, name); err != nil {
 			return err
 		}
@@ -61,19 +59,8 @@ func (p *repairer) takeRefused(s *shard, dir backend.Dir, x refused, plan *repai
 		return err
 	}
 	p.did("%s: moved to the quarantine", s.path(name))
-	if plan.rebuilds(x.number) {
+	if replaced {
 		return nil
-	}
-	if err := dir.Remove(name); err != nil {
-		return fmt.Errorf("remove %s: %w", s.path(name), err)
-	}
-	return dir.Sync()
-}
-
-// takeAway moves a file to the quarantine.
-func (p *repairer) takeAway(s *shard, dir backend.Dir, name string) error {
-	if err := p.copyAway(s, name); err != nil {
-		return err
 	}
 	if err := dir.Remove(name); err != nil {
 		return fmt.Errorf("remove %s: %w", s.path(name), err)
@@ -91,7 +78,7 @@ func (p *repairer) describe(r *recovery, plan *repairPlan) {
 		p.report.Moved = append(p.report.Moved, r.s.path(name))
 		p.did("%s: move to the quarantine", r.s.path(name))
 	}
-	if plan.marker {
+	if plan.marker != nil {
 		moves(markerName)
 	}
 	for _, x := range plan.refused {

@@ -55,6 +55,28 @@ func (c *committer) spareFor(g *group) int64 {
 	return 0
 }
 
+// completeCut fills in what a truncation of the suffix, which comes first in its group,
+// tells of the gap that it cuts into. That is known once all before it is acknowledged; it
+// is not ready if something was in flight, as in makeRoom.
+func (c *committer) completeCut(g *group) (ready bool) {
+	e := &g.entries[0]
+	if e.Kind != format.KindTruncateAfter {
+		return true
+	}
+	if len(c.inflight) > 0 {
+		c.drain()
+		return false
+	}
+	e.part.mu.RLock()
+	gap, lost := e.part.extents.gapBelow(e.Base)
+	e.part.mu.RUnlock()
+	e.Gap, e.Flags = gap, 0
+	if lost {
+		e.Flags = format.FlagGapLost
+	}
+	return true
+}
+
 // undeclared counts the entries of a group whose partition the active segment has not
 // declared.
 func (c *committer) undeclared(g *group) (n int) {

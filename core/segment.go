@@ -61,6 +61,8 @@ type segment struct {
 	state atomic.Int32
 	// guessed: the header is lost, and made up from the frames.
 	guessed bool
+	// flawed: what is in it is damaged; a repair makes it anew.
+	flawed bool
 	// abandoned: a write to it failed. It is read, never written or synced again.
 	abandoned atomic.Bool
 

@@ -103,7 +103,7 @@ func (x *examination) run(ctx context.Context, sync bool) error {
 			return err
 		}
 		x.logs = append(x.logs, r)
-		found = found || len(r.numbers) > 0 || r.marker != nil || r.badMarker
+		found = found || len(r.numbers) > 0 || r.marker != nil || r.badMarker != nil
 	}
 	if !found {
 		return ErrNotLog

@@ -33,12 +33,13 @@ type pendingAck struct {
 }
 
 // cutGaps lets truncations of the suffix end inside a gap that AppendAt left.
-const cutGaps = true
+const cutGaps = false
 
 // maxPending bounds the operations of a producer that wait for their acknowledgement.
 const maxPending = 4
 
 func (p *producer) work() {
+	defer p.rest()
 	for range p.w.plan.ops {
 		if !p.step() {
 			return
@@ -49,10 +50,12 @@ func (p *producer) work() {
 			}
 		}
 	}
+}
+
+// rest waits for what is outstanding: all of it, for after a failure some may be done.
+func (p *producer) rest() {
 	for len(p.pending) > 0 {
-		if !p.await() {
-			return
-		}
+		p.await()
 	}
 }
 

@@ -52,6 +52,20 @@ func (k Kind) HasLSN() bool { return k != KindDeclare }
 // so that the segment they stood in can go. Its offsets lie below the next one.
 const FlagMoved uint16 = 1
 
+// FlagGapLost marks a KindTruncateAfter entry whose Gap had records that a repair gave up.
+const FlagGapLost uint16 = 2
+
+// flags are those that entries of a kind may have.
+func (k Kind) flags() uint16 {
+	switch k {
+	case KindData:
+		return FlagMoved
+	case KindTruncateAfter:
+		return FlagGapLost
+	}
+	return 0
+}
+
 // CodecNone is the codec id of records stored as they are.
 const CodecNone uint8 = 0
 
@@ -145,7 +159,7 @@ func readEntry(b []byte) Entry {
 
 func (e Entry) check() error {
 	switch {
-	case !e.Kind.known() || e.Flags&^FlagMoved != 0:
+	case !e.Kind.known() || e.Flags&^e.Kind.flags() != 0:
 		return fmt.Errorf("%w: entry of %v with flags %#x", ErrVersion, e.Kind, e.Flags)
 	case e.Partition == 0:
 		return fmt.Errorf("%w: entry without a partition", ErrCorrupt)
@@ -170,6 +184,11 @@ func (e Entry) checkControl() error {
 		used.Length, used.RawLength, used.CRC = e.Length, e.Length, e.CRC
 		if e.Length <= declareFixed || e.Length > declareFixed+MaxTopic {
 			return fmt.Errorf("%w: declaration of %d bytes", ErrCorrupt, e.Length)
+		}
+	case KindTruncateAfter:
+		used.Gap, used.Flags = e.Gap, e.Flags
+		if e.Flags&^FlagGapLost != 0 || e.Flags != 0 && e.Gap == 0 {
+			return fmt.Errorf("%w: %v entry with gap %d, flags %#x", ErrVersion, e.Kind, e.Gap, e.Flags)
 		}
 	case KindLost:
 		used.Gap = e.Gap

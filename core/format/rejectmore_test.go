@@ -75,15 +75,18 @@ func TestFooterBodyRefuses(t *testing.T) {
 		"run ends early":    {func(p *FooterPartition) { p.Runs[0].End = 24 }, ErrCorrupt},
 		"run of no records": {func(p *FooterPartition) { p.Runs[0].End = 25 }, ErrCorrupt},
 		"control with end":  {func(p *FooterPartition) { p.Runs[1].End++ }, ErrCorrupt},
-		"control moved":     {func(p *FooterPartition) { p.Runs[1].Flags = FlagMoved }, ErrCorrupt},
+		"control moved":     {func(p *FooterPartition) { p.Runs[1].Flags = FlagMoved }, ErrVersion},
 		"nothing lost":      {func(p *FooterPartition) { p.Runs[1].Gap = 0 }, ErrCorrupt},
-		"truncation's gap":  {func(p *FooterPartition) { p.Runs[1].Kind = KindTruncateAfter }, ErrCorrupt},
-		"run LSN 0":         {func(p *FooterPartition) { p.Runs[0].LSN = 0 }, ErrCorrupt},
-		"run LSNs equal":    {func(p *FooterPartition) { p.Runs[1].LSN = p.Runs[0].LSN }, ErrCorrupt},
-		"index offset < 0":  {func(p *FooterPartition) { p.Index[0].Offset = -1 }, ErrCorrupt},
-		"index in header":   {func(p *FooterPartition) { p.Index[0].Position = 4095 }, ErrCorrupt},
-		"index in footer":   {func(p *FooterPartition) { p.Index[0].Position = 40960 }, ErrCorrupt},
-		"index twice":       {func(p *FooterPartition) { p.Index = append(p.Index, p.Index[0]) }, ErrCorrupt},
+		"truncation's gap":  {func(p *FooterPartition) { p.Runs[1].Kind = KindTruncateBefore }, ErrCorrupt},
+		"no gap is lost": {func(p *FooterPartition) {
+			p.Runs[1].Kind, p.Runs[1].Gap, p.Runs[1].Flags = KindTruncateAfter, 0, FlagGapLost
+		}, ErrCorrupt},
+		"run LSN 0":        {func(p *FooterPartition) { p.Runs[0].LSN = 0 }, ErrCorrupt},
+		"run LSNs equal":   {func(p *FooterPartition) { p.Runs[1].LSN = p.Runs[0].LSN }, ErrCorrupt},
+		"index offset < 0": {func(p *FooterPartition) { p.Index[0].Offset = -1 }, ErrCorrupt},
+		"index in header":  {func(p *FooterPartition) { p.Index[0].Position = 4095 }, ErrCorrupt},
+		"index in footer":  {func(p *FooterPartition) { p.Index[0].Position = 40960 }, ErrCorrupt},
+		"index twice":      {func(p *FooterPartition) { p.Index = append(p.Index, p.Index[0]) }, ErrCorrupt},
 		"index offsets": {func(p *FooterPartition) {
 			p.Index = append(p.Index, IndexEntry{Offset: 24, Position: 16384})
 		}, ErrCorrupt},

@@ -203,6 +203,7 @@ func TestFileContract(t *testing.T) {
 
 		require.NoError(t, q.Close())
 		require.NoError(t, f.Close())
+		require.Equal(t, want, read(t, d, "f"), "a closed file keeps its content")
 		require.ErrorIs(t, f.Close(), backend.ErrClosed)
 		require.ErrorIs(t, f.Sync(), backend.ErrClosed)
 		require.ErrorIs(t, f.Resize(0), backend.ErrClosed)
