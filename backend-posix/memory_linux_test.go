@@ -124,6 +124,9 @@ func TestDirectMode(t *testing.T) {
 	// Nothing can be created in /proc, so nothing can be written directly.
 	_, err = New(WithDirect(DirectOn)).OpenDir("/proc/self", backend.DirOptions{})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
+	_, err = New(WithDirect(DirectOn)).OpenDir("/proc/sys", backend.DirOptions{})
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.Empty(t, openIn("/proc/sys"), "a refused directory is closed")
 	fallback := openDir(t, New(), "/proc/self", backend.DirOptions{})
 	assert.False(t, isDirect(fallback))
 	assert.Contains(t, fallback.(*dir).String(), "O_TMPFILE")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"sync"
 	"unsafe"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -13,8 +14,11 @@ import (
 // writes, outside the Go heap. A page takes memory when it is first touched. The
 // kernel gets them back at put, and what is left at close; using one after that
 // ends the process with a fault, not with a log full of somebody else's bytes.
+// Its methods may be called concurrently.
 type pool struct {
-	pages map[*backend.Buffer][]byte
+	mu     sync.Mutex
+	pages  map[*backend.Buffer][]byte
+	closed bool
 }
 
 // get returns a buffer of size bytes, rounded up to whole pages.
@@ -22,6 +26,11 @@ func (p *pool) get(size int) (*backend.Buffer, error) {
 	page := os.Getpagesize()
 	if size < 1 || size > math.MaxInt-page {
 		return nil, fmt.Errorf("buffer of %d bytes: not a possible size", size)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("buffer: %w", backend.ErrClosed)
 	}
 	mem, err := mapPages((size + page - 1) / page * page)
 	if err != nil {
@@ -38,6 +47,13 @@ func (p *pool) get(size int) (*backend.Buffer, error) {
 // put frees a buffer. One that this pool did not make, or that came back before,
 // is left alone.
 func (p *pool) put(b *backend.Buffer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free(b)
+}
+
+// free is put, locked.
+func (p *pool) free(b *backend.Buffer) {
 	mem, ours := p.pages[b]
 	if !ours {
 		return
@@ -49,7 +65,9 @@ func (p *pool) put(b *backend.Buffer) {
 
 // holds says whether data lies in b and b is of this pool.
 func (p *pool) holds(b *backend.Buffer, data []byte) bool {
+	p.mu.Lock()
 	mem, ours := p.pages[b]
+	p.mu.Unlock()
 	if !ours {
 		return false
 	}
@@ -59,9 +77,12 @@ func (p *pool) holds(b *backend.Buffer, data []byte) bool {
 	return first >= start && first-start <= uintptr(len(mem)) && uintptr(len(data)) <= uintptr(len(mem))-(first-start)
 }
 
-func (p *pool) close() error {
+// close frees all buffers and hands out no more.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 	for b := range p.pages {
-		p.put(b)
+		p.free(b)
 	}
-	return nil
 }

@@ -62,12 +62,7 @@ func (q *queue) worker() {
 
 func (q *queue) Limits() backend.Limits { return q.limits }
 
-func (q *queue) Buffer(size int) (*backend.Buffer, error) {
-	if q.closed {
-		return nil, fmt.Errorf("buffer: %w", backend.ErrClosed)
-	}
-	return q.pool.get(size)
-}
+func (q *queue) Buffer(size int) (*backend.Buffer, error) { return q.pool.get(size) }
 
 func (q *queue) Release(b *backend.Buffer) { q.pool.put(b) }
 
@@ -137,5 +132,6 @@ func (q *queue) Close() error {
 		close(q.work)
 		q.workers.Wait()
 	}
-	return q.pool.close()
+	q.pool.close()
+	return nil
 }

@@ -3,6 +3,7 @@ package posix
 import (
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -276,6 +277,34 @@ func TestBuffers(t *testing.T) {
 	q.Release(&backend.Buffer{Bytes: make([]byte, 10)})
 	require.NoError(t, q.Close())
 	assert.Empty(t, q.(*queue).pool.pages, "Close frees what was not released")
+}
+
+// Any goroutine takes and returns buffers while one uses the queue and closes it.
+func TestBuffersConcurrently(t *testing.T) {
+	d := openDir(t, New(), tempDir(t), backend.DirOptions{})
+	f, q := create(t, d, "f", 8192), openQueue(t, d, 1)
+	own := buffer(t, q, 4096)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				b, err := q.Buffer(8192)
+				if err != nil {
+					assert.ErrorIs(t, err, backend.ErrClosed)
+					return
+				}
+				q.Release(b)
+				q.Wake()
+			}
+		})
+	}
+	for range 200 {
+		require.NoError(t, carryOut(t, q, backend.Write{File: f, Data: own.Bytes[:4096], Buffer: own}).Failed())
+	}
+	require.NoError(t, q.Close())
+	wg.Wait()
+	assert.Empty(t, q.(*queue).pool.pages)
+	q.Wake() // does nothing
 }
 
 // A group commit allocates nothing, whatever it consists of.

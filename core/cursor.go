@@ -27,12 +27,15 @@ type cursor struct {
 	end    int64  // offset behind the last record to be given out of it
 
 	cut uint64 // how many truncations it knows of
+	// torn: damage was met since the last batch, so offsets may be missing.
+	torn bool
 }
 
 // batchSpan is what one batch, as it lies in a frame, gives to a cursor.
 type batchSpan struct {
 	format.Entry
 	data []byte
+	bad  error // the data is not what was written
 }
 
 func newCursor(p *Partition, from int64) *cursor {
@@ -91,6 +94,12 @@ func (c *cursor) advance() error {
 	b, err := c.nextBatch()
 	if err != nil {
 		return err
+	}
+	if b.bad != nil && c.p.shard.cfg.allowDamage {
+		return c.lose(min(b.End(), c.extent.end))
+	}
+	if b.bad != nil {
+		return c.damaged(b.bad)
 	}
 	raw, err := c.p.shard.cfg.decode(b.Entry, b.data)
 	if err != nil {
@@ -221,24 +230,13 @@ func (c *cursor) scan() error {
 		if err != nil {
 			return c.missing(err)
 		}
-		expect := c.next
-		err = f.each(func(e format.Entry, lsn uint64, data []byte) error {
-			if e.Partition != c.p.id || e.Kind != format.KindData {
-				return nil
-			}
-			c.matched = c.reader.position
-			if lsn < c.extent.lsn || e.Base > expect || e.End() <= expect {
-				return nil
-			}
-			expect = e.End()
-			c.pending = append(c.pending, batchSpan{e, data})
-			return format.CheckData(e, data)
-		})
-		if err != nil {
-			c.pending = nil
-			return c.damaged(err)
-		}
+		c.collect(f)
 		if len(c.pending) > 0 {
+			if first := c.pending[0].Base; c.torn && first > c.next {
+				c.torn = false
+				return c.lose(first)
+			}
+			c.torn = false
 			return nil
 		}
 		if err := c.skip(); err != nil {
@@ -246,6 +244,25 @@ func (c *cursor) scan() error {
 		}
 	}
 	return nil
+}
+
+// collect takes the batches of the extent, from the next offset on, out of a frame. Behind
+// damage the first one may have a higher offset.
+func (c *cursor) collect(f *frame) {
+	expect := c.next
+	_ = f.each(func(e format.Entry, lsn uint64, data []byte) error { // it never fails
+		if e.Partition != c.p.id || e.Kind != format.KindData {
+			return nil
+		}
+		c.matched = c.reader.position
+		behind := c.torn && len(c.pending) == 0 && e.Base < c.extent.end
+		if lsn < c.extent.lsn || e.Base > expect && !behind || e.End() <= expect {
+			return nil
+		}
+		expect = e.End()
+		c.pending = append(c.pending, batchSpan{e, data, format.CheckData(e, data)})
+		return nil
+	})
 }
 
 // skip jumps ahead by the index once it has read in vain for a while.
@@ -323,7 +340,28 @@ func (c *cursor) missing(cause error) error {
 	if cause == nil {
 		cause = fmt.Errorf("%w: the batch with offset %d is not there", format.ErrCorrupt, c.next)
 	}
+	var bad *badFrame
+	if p.shard.cfg.allowDamage && !c.extent.seg.replaced() && (errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad)) {
+		return c.pass(bad)
+	}
 	return c.damaged(cause)
+}
+
+// pass goes on behind damage in a log that was opened despite it: at the next frame or, if
+// there is none, behind the extent.
+func (c *cursor) pass(bad *badFrame) error {
+	if bad == nil {
+		return c.lose(c.extent.end)
+	}
+	h, err := c.reader.search(bad.position + c.reader.alignment)
+	if err != nil {
+		return c.damaged(err)
+	}
+	c.torn, c.reader.position = true, c.reader.limit
+	if h != nil {
+		c.reader.position = h.Position
+	}
+	return nil
 }
 
 // damaged wraps the error of reading what should be good.

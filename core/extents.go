@@ -12,8 +12,10 @@ type extent struct {
 	first, end int64 // end exclusive
 	// gap is how many offsets directly below first have no record, declared so.
 	gap int64
-	// lost says that the gap's records were lost and given up by a repair.
-	lost bool
+	// lost says that the gap's records were lost and given up by a repair; lostIn are the
+	// segments that say so, and are needed as long as the gap is there.
+	lost   bool
+	lostIn []*segment
 	// lsn is that of the first batch: batches of the segment before it that hold these
 	// offsets were truncated.
 	lsn uint64
@@ -32,6 +34,7 @@ type extents struct {
 	// pending is a gap below next whose record has not come yet; lost as in extent.
 	pending     int64
 	pendingLost bool
+	pendingIn   []*segment
 	cuts        cuts
 	// cut: a truncation came after the last extent, so the next run begins its own:
 	// what stands between them in the segment is dead.
@@ -41,6 +44,25 @@ type extents struct {
 // begin sets the state that a partition's first declaration tells.
 func (x *extents) begin(d format.Declaration) {
 	x.first, x.next, x.pending, x.pendingLost = d.First, d.Next, d.Gap, d.GapLost
+}
+
+// meet brings the state that a reader had to that of a later declaration. What lies
+// between stood in segments that the writer dropped before the reader looked: of it there
+// is only what comes as moved batches.
+func (x *extents) meet(d format.Declaration) {
+	switch {
+	case d.Next > x.next:
+		x.next, x.pending, x.pendingLost, x.cut = d.Next, d.Gap, d.GapLost, true
+		x.pendingIn = forget(x.pendingIn)
+	case d.Next < x.next:
+		x.truncateAfter(format.Run{Base: d.Next})
+		x.pending, x.pendingLost = d.Gap, d.GapLost
+		x.cuts.after(x.next)
+	}
+	if d.First > x.first {
+		x.truncateBefore(d.First)
+		x.cuts.before(x.first)
+	}
 }
 
 // apply takes in a run of a segment. It returns an error if the run does not follow
@@ -60,13 +82,15 @@ func (x *extents) apply(seg *segment, r format.Run) error {
 		x.truncateAfter(r)
 		x.cuts.after(x.next)
 	case format.KindLost:
-		return x.lose(r)
+		return x.lose(seg, r)
 	}
 	return nil
 }
 
 func (x *extents) append(seg *segment, r format.Run) (err error) {
-	e := extent{first: r.Base, end: r.End, gap: r.Gap + x.pending, lost: x.pendingLost, lsn: r.LSN, seg: seg}
+	e := extent{
+		first: r.Base, end: r.End, gap: r.Gap + x.pending, lost: x.pendingLost, lostIn: x.pendingIn, lsn: r.LSN, seg: seg,
+	}
 	if r.Base-r.Gap != x.next {
 		if r.Base < x.next {
 			return fmt.Errorf("offsets %d to %d come a second time", r.Base, min(r.End, x.next)-1)
@@ -74,7 +98,7 @@ func (x *extents) append(seg *segment, r format.Run) (err error) {
 		err = fmt.Errorf("offsets %d to %d are missing", x.next, r.Base-r.Gap-1)
 	}
 	joins := e.gap == 0 && !x.cut && err == nil
-	x.pending, x.pendingLost, x.cut = 0, false, false
+	x.pending, x.pendingLost, x.pendingIn, x.cut = 0, false, nil, false
 	x.next = r.End
 	if n := len(x.list); n > 0 && joins {
 		if last := &x.list[n-1]; last.seg == seg && last.end == r.Base && last.lsn < r.LSN {
@@ -87,13 +111,23 @@ func (x *extents) append(seg *segment, r format.Run) (err error) {
 	return err
 }
 
-func (x *extents) lose(r format.Run) error {
+func (x *extents) lose(seg *segment, r format.Run) error {
 	if r.Base-r.Gap != x.next {
 		return fmt.Errorf("offsets %d to %d were given up where %d is next", r.Base-r.Gap, r.Base-1, x.next)
 	}
 	x.pending += r.Gap
 	x.pendingLost = true
+	x.pendingIn = append(x.pendingIn, seg)
+	seg.losses.Add(1)
 	x.next = r.Base
+	return nil
+}
+
+// forget tells segments that what they say is lost matters no more.
+func forget(list []*segment) []*segment {
+	for _, g := range list {
+		g.losses.Add(-1)
+	}
 	return nil
 }
 
@@ -102,11 +136,12 @@ func (x *extents) truncateBefore(first int64) {
 	n := 0
 	for n < len(x.list) && x.list[n].end <= x.first {
 		x.list[n].seg.live.Add(-1)
+		forget(x.list[n].lostIn)
 		n++
 	}
 	x.list = x.list[n:]
 	if x.pending = min(x.pending, x.next-x.first); x.pending <= 0 {
-		x.pending, x.pendingLost = 0, false
+		x.pending, x.pendingLost, x.pendingIn = 0, false, forget(x.pendingIn)
 	}
 	if len(x.list) == 0 {
 		// Records behind first may still come, as moved batches.
@@ -114,12 +149,17 @@ func (x *extents) truncateBefore(first int64) {
 	}
 	e := &x.list[0]
 	e.first = max(e.first, x.first)
-	e.gap = min(e.gap, e.first-x.first)
+	if e.gap = min(e.gap, e.first-x.first); e.gap == 0 {
+		e.lost, e.lostIn = false, forget(e.lostIn)
+	}
 }
 
 // truncateAfter drops the offsets from the run's base on. What of a declared gap is left
-// directly below it, the run tells: the segment that declares the gap may be gone.
+// directly below it, the run tells: the segment that declares the gap may be gone. It tells
+// nothing of what was lost after it was written.
 func (x *extents) truncateAfter(r format.Run) {
+	gap, lost := x.gapBelow(r.Base)
+	lostIn := x.pendingIn
 	for n := len(x.list); n > 0 && x.list[n-1].end > r.Base; n = len(x.list) {
 		e := &x.list[n-1]
 		if e.first < r.Base {
@@ -127,10 +167,17 @@ func (x *extents) truncateAfter(r format.Run) {
 			break
 		}
 		e.seg.live.Add(-1)
+		forget(lostIn)
+		lostIn = e.lostIn
 		x.list = x.list[:n-1]
 	}
 	x.cut = true
 	x.pending, x.pendingLost = r.Gap, r.Flags&format.FlagGapLost != 0
+	if lost && gap >= r.Gap {
+		x.pending, x.pendingLost, x.pendingIn = gap, true, lostIn
+	} else {
+		x.pendingIn = forget(lostIn)
+	}
 	x.next = r.Base
 	x.first = min(x.first, r.Base)
 }
@@ -151,7 +198,8 @@ func (x *extents) gapBelow(next int64) (gap int64, lost bool) {
 }
 
 // move replaces what lies in a range by a copy in seg. At the copy's LSN the range held
-// just what the copy holds; see mover.
+// just what the copy holds; see mover. After a repair it may lie in a gap: the original was
+// lost, the copy was not.
 func (x *extents) move(seg *segment, r format.Run) {
 	first, end := max(r.Base, x.first), min(r.End, x.next)
 	if first >= end {
@@ -160,30 +208,63 @@ func (x *extents) move(seg *segment, r format.Run) {
 	moved := extent{first: first, end: end, gap: min(r.Gap, first-x.first), lsn: r.LSN, seg: seg}
 	var list []extent
 	for _, e := range x.list {
-		if e.end <= first || e.first >= end {
+		gapFrom := e.first - e.gap
+		if e.end <= first || gapFrom >= end {
 			list = append(list, e)
 			continue
 		}
-		e.seg.live.Add(-1)
+		if e.first >= first && gapFrom < first { // the run may replace several extents
+			moved.gap, moved.lost, moved.lostIn = first-gapFrom, e.lost, share(e.lostIn)
+		}
 		if e.first < first {
 			left := e
 			left.end = first
 			list = append(list, left)
 			left.seg.live.Add(1)
-		} else if e.first == first { // the run may replace several extents
-			moved.gap, moved.lost = e.gap, e.lost
 		}
 		if e.end > end {
 			right := e
-			right.first, right.gap, right.lost = end, 0, false
+			right.first = max(end, e.first)
+			if right.gap = right.first - end; right.gap > 0 && e.lost {
+				right.lostIn = share(e.lostIn)
+			} else {
+				right.lost, right.lostIn = false, nil
+			}
 			list = append(list, right)
 			right.seg.live.Add(1)
 		}
+		e.seg.live.Add(-1)
+		if e.first >= first {
+			forget(e.lostIn)
+		}
 	}
+	x.moveIntoPending(&moved)
 	list = append(list, moved)
 	seg.live.Add(1)
 	sort.Slice(list, func(i, j int) bool { return list[i].first < list[j].first })
 	x.list = list
+}
+
+// moveIntoPending splits the gap below next where a copy lies in it.
+func (x *extents) moveIntoPending(moved *extent) {
+	gapFrom := x.next - x.pending
+	if moved.end <= gapFrom {
+		return
+	}
+	if moved.first > gapFrom {
+		moved.gap, moved.lost, moved.lostIn = moved.first-gapFrom, x.pendingLost, share(x.pendingIn)
+	}
+	if x.pending = x.next - moved.end; x.pending == 0 {
+		x.pendingLost, x.pendingIn = false, forget(x.pendingIn)
+	}
+}
+
+// share counts segments once more.
+func share(list []*segment) []*segment {
+	for _, g := range list {
+		g.losses.Add(1)
+	}
+	return list[:len(list):len(list)]
 }
 
 // find returns the extent that holds offset or, if none does, the first one behind it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -202,6 +203,10 @@ func (r *frameReader) follows(lsn uint64) bool {
 // segment stands. It returns nil where there is none.
 func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
 	for at := format.AlignUp(from, r.alignment); at+format.FrameHeaderSize <= r.limit; at += r.alignment {
+		at = r.skipZeros(at)
+		if at+format.FrameHeaderSize > r.limit {
+			break
+		}
 		b, err := r.bytes(at, format.FrameHeaderSize)
 		if err != nil {
 			return nil, err
@@ -214,4 +219,18 @@ func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
 		}
 	}
 	return nil, nil
+}
+
+// skipZeros returns the first aligned position, not below at, that is worth reading. It
+// asks only where the window has to move anyway.
+func (r *frameReader) skipZeros(at int64) int64 {
+	finder, ok := r.file.(backend.DataFinder)
+	if !ok || at < r.at+int64(len(r.buf)) {
+		return at
+	}
+	next, err := finder.NextData(at)
+	if err != nil || next <= at {
+		return at
+	}
+	return max(at, next&^(r.alignment-1))
 }

@@ -160,7 +160,7 @@ func (k *keeper) retain() {
 		if g == nil || only || g.is(stateActive) {
 			break
 		}
-		if g.live.Load() > 0 && !k.move(g) {
+		if g.losses.Load() > 0 || g.live.Load() > 0 && !k.move(g) {
 			break
 		}
 		// The truncations that made it useless, and declarations elsewhere of the

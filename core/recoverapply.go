@@ -74,7 +74,7 @@ func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	case pt.Next > x.next:
 		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
 	case pt.Next < x.next:
-		r.mend(g, p, format.Run{Kind: format.KindTruncateAfter, Base: pt.Next, End: pt.Next}, pt.declared)
+		r.mend(g, p, x.truncatedAt(pt.Next), pt.declared)
 	}
 	if pt.First > x.first {
 		x.truncateBefore(pt.First)
@@ -94,7 +94,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		case due > x.next:
 			r.mend(g, p, lostRun(x.next, due), st.LSN)
 		case due < x.next:
-			r.mend(g, p, format.Run{Kind: format.KindTruncateAfter, Base: due, End: due}, st.LSN)
+			r.mend(g, p, x.truncatedAt(due), st.LSN)
 		}
 	}
 	if st.missing {
@@ -117,6 +117,16 @@ type mend struct {
 
 func lostRun(from, to int64) format.Run {
 	return format.Run{Kind: format.KindLost, Base: to, End: to, Gap: to - from}
+}
+
+// truncatedAt is the run of a truncation that is missing.
+func (x *extents) truncatedAt(next int64) format.Run {
+	r := format.Run{Kind: format.KindTruncateAfter, Base: next, End: next}
+	var lost bool
+	if r.Gap, lost = x.gapBelow(next); lost {
+		r.Flags = format.FlagGapLost
+	}
+	return r
 }
 
 // mend makes good for an entry that is missing before an LSN.

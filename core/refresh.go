@@ -47,10 +47,15 @@ func (m *Manager) refreshShard(s *shard) error {
 	numbers = slices.DeleteFunc(numbers, func(n uint64) bool { return n <= newest })
 	for _, n := range numbers {
 		if err := r.open(n); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // dropped meanwhile: the next call sees what is there
+			if !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
-			return err
+			// Dropped meanwhile, and so are those before it.
+			for _, g := range r.segments {
+				s.segments.remove(g)
+				_ = g.file.Close()
+			}
+			r.segments = nil
 		}
 	}
 	if len(list) > 0 {
@@ -185,10 +190,7 @@ func (p *Partition) take(g *segment, n newEntry) {
 	defer p.mu.Unlock()
 	x := &p.extents
 	if n.entry.Kind == format.KindDeclare {
-		if n.declaration.First > x.first {
-			x.truncateBefore(n.declaration.First)
-			x.cuts.before(x.first)
-		}
+		x.meet(n.declaration)
 	} else {
 		e := n.entry
 		// A gap that is not declared shows as a hole to readers.
@@ -206,7 +208,7 @@ func (p *Partition) take(g *segment, n newEntry) {
 func (m *Manager) forgetDropped(s *shard) {
 	for {
 		g, only := s.segments.oldest()
-		if g == nil || only || g.live.Load() > 0 || g.pins.Load() > 1 {
+		if g == nil || only || g.live.Load() > 0 || g.losses.Load() > 0 || g.pins.Load() > 1 {
 			return
 		}
 		s.segments.dropOldest()

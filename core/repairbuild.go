@@ -111,7 +111,9 @@ func writeMends(w *segmentWriter, mends []*mend, below uint64) ([]*mend, error) 
 		}
 		entries := make([]format.Entry, n)
 		for i, m := range mends[:n] {
-			entries[i] = format.Entry{Partition: m.part.id, Kind: m.run.Kind, Base: m.run.Base, Gap: m.run.Gap}
+			entries[i] = format.Entry{
+				Partition: m.part.id, Kind: m.run.Kind, Flags: m.run.Flags, Base: m.run.Base, Gap: m.run.Gap,
+			}
 		}
 		lsn := mends[0].run.LSN
 		if err := w.frame(entries, make([][]byte, n), lsn, lsn-1); err != nil {

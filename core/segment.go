@@ -72,6 +72,8 @@ type segment struct {
 	size atomic.Int64
 	// live counts the extents that lie here; see shard.retain.
 	live atomic.Int64
+	// losses counts the gaps of which only this segment says that they were lost.
+	losses atomic.Int64
 
 	mu    sync.Mutex
 	table *table // nil once sealed: the footer has it

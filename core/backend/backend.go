@@ -116,6 +116,15 @@ type File interface {
 	Sync() error
 }
 
+// DataFinder is an optional interface of a File. Recovery asks it where to look on in a
+// file that is reserved much further than it is written.
+type DataFinder interface {
+	// NextData returns an offset, not below the given one, below which all bytes from the
+	// given one on read as zeros: the file's size if nothing else follows. The given
+	// offset itself is always a right answer.
+	NextData(offset int64) (int64, error)
+}
+
 // QueueOptions are the options of Dir.Queue.
 type QueueOptions struct {
 	// Depth is how many batches the caller would like to have in flight; at least 1.

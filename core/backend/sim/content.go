@@ -172,3 +172,18 @@ func (c *content) readAt(b []byte, off int64) {
 		b, off = b[n:], off+n
 	}
 }
+
+// nextData returns where the first sector begins, from the one at off on, that is not
+// all zeros; the size if there is none.
+func (c *content) nextData(off int64) int64 {
+	for i := off / SectorSize; i < int64(len(c.chunks))*chunkSectors; i++ {
+		if c.chunks[i/chunkSectors] == nil {
+			i += chunkSectors - 1 - i%chunkSectors
+			continue
+		}
+		if c.at(i).p != nil {
+			return i * SectorSize
+		}
+	}
+	return c.size
+}

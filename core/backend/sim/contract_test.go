@@ -216,6 +216,37 @@ func TestFileContract(t *testing.T) {
 	}
 }
 
+// TestNextData: what it passes over reads as zeros, and it passes over all sectors of zeros.
+func TestNextData(t *testing.T) {
+	d := sim.New(sim.Options{})
+	dir, q := openQueue(t, d, 1)
+	f := create(t, dir, "f", 200<<10)
+	put(t, q, f, 512, pattern(512, 1), true)
+	put(t, q, f, 32<<10, pattern(1024, 1), true)
+	put(t, q, f, 120<<10, make([]byte, 512), true)
+	finder := f.(backend.DataFinder)
+	for off, want := range map[int64]int64{
+		0: 512, 511: 512, 512: 512, 700: 700, 1024: 32 << 10, 20 << 10: 32 << 10,
+		33<<10 - 1: 33<<10 - 1, 33 << 10: 200 << 10, 200 << 10: 200 << 10, 300 << 10: 300 << 10,
+	} {
+		got, err := finder.NextData(off)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "from %d", off)
+	}
+	_, err := finder.NextData(-1)
+	require.ErrorIs(t, err, syscall.EINVAL)
+	d.Inject(sim.Fault{Op: sim.OpRead})
+	_, err = finder.NextData(0)
+	require.ErrorIs(t, err, syscall.EIO)
+	require.NoError(t, f.Close())
+	_, err = finder.NextData(0)
+	require.ErrorIs(t, err, backend.ErrClosed)
+	flat := create(t, openDir(t, sim.New(sim.Options{NoTrace: true})), "f", 512)
+	got, err := flat.(backend.DataFinder).NextData(3)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, got)
+}
+
 func TestCapacity(t *testing.T) {
 	for _, noTrace := range []bool{false, true} {
 		d := sim.New(sim.Options{Capacity: 4096, NoTrace: noTrace})

@@ -39,8 +39,8 @@ type Options struct {
 	// from its cache: whatever is done survives every crash, and no failed sync
 	// takes it away.
 	NoTrace bool
-	// PerWriteSync makes a write with Sync durable for itself only, and not the
-	// earlier writes of its file.
+	// PerWriteSync makes a write with Sync and Data durable alone, and not the earlier
+	// writes of its file. A Sync without Data still makes them durable.
 	PerWriteSync bool
 	// PreferWritten is Limits.PreferWritten of every queue.
 	PreferWritten bool

@@ -22,14 +22,15 @@
 // A write counts as unsynced from Submit on; it is visible to readers from Wait on.
 // A synced write makes durable: itself, the size of its file, and every write to the
 // same file that Wait returned before it was submitted, but nothing that is in flight
-// with it, not even a write of the same batch. With [Options.PerWriteSync] it makes
-// durable only itself and the size, as a device does that is written with O_DSYNC.
+// with it, not even a write of the same batch. With [Options.PerWriteSync] a write that
+// has data makes durable only itself and the size, as one with O_DSYNC does.
 // File.Sync makes durable the size and every write that Wait returned; Dir.Sync the
 // directory's entries; making a directory is durable at once.
 //
 // When a write fails with EIO nobody knows what reached the medium: its sectors stay
-// unsynced for ever, invisible to readers, and no later sync makes them durable. When a
-// sync fails in the way of Linux ([Fault.Gate]), the same goes for everything that it
+// unsynced, invisible to readers, and no later sync makes them durable. That ends where
+// a durable write replaces them, and for the whole file when File.Sync returns nil. When
+// a sync fails in the way of Linux ([Fault.Gate]), the same goes for every write that it
 // would have made durable, except that the cache still shows it: until File.Sync
 // returns nil, and with that reads show the medium again, as the contract demands.
 //

@@ -16,7 +16,10 @@ type file struct {
 	closed bool       // under the Disk's lock
 }
 
-var _ backend.File = (*file)(nil)
+var (
+	_ backend.File       = (*file)(nil)
+	_ backend.DataFinder = (*file)(nil)
+)
 
 // info describes an operation on the file. The Disk's lock is held.
 func (f *file) info(o Op) OpInfo { return OpInfo{Op: o, Dir: f.dir.path, Name: f.o.name} }
@@ -70,6 +73,27 @@ func (s *state) readAt(ino int, b []byte, off int64) int {
 	}
 	n.vol.readAt(b, off)
 	return len(b)
+}
+
+// NextData skips sectors of zeros. To faults and hooks it is an OpRead without length.
+func (f *file) NextData(off int64) (int64, error) {
+	i, err := f.begin(OpRead, off, 0)
+	if err != nil {
+		return 0, err
+	}
+	d := f.d
+	defer d.mu.Unlock()
+	if off < 0 {
+		return 0, failed(i, syscall.EINVAL)
+	}
+	if flt := d.fault(i); flt != nil {
+		return 0, failed(i, flt.err())
+	}
+	n := d.st.inodes[f.o.ino]
+	if d.st.flat {
+		return off, nil
+	}
+	return max(off, n.vol.nextData(off)), nil
 }
 
 func (f *file) Size() (int64, error) {

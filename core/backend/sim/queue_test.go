@@ -81,24 +81,27 @@ func TestSubmitRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		w    backend.Write
 		want error
+		says string
 	}{
-		"offset not aligned":   {change(func(w *backend.Write) { w.Offset = 512 }), sim.ErrContract},
-		"length not aligned":   {change(func(w *backend.Write) { w.Data = w.Data[:512] }), sim.ErrContract},
-		"negative offset":      {change(func(w *backend.Write) { w.Offset = -1024 }), sim.ErrContract},
-		"beyond the size":      {change(func(w *backend.Write) { w.Offset = 7168 }), sim.ErrContract},
-		"offset overflows":     {change(func(w *backend.Write) { w.Offset = 1<<63 - 1024 }), sim.ErrContract},
-		"overlaps in flight":   {change(func(w *backend.Write) { w.Offset = 3072 }), sim.ErrContract},
-		"overlaps in batch":    {change(func(w *backend.Write) { w.Offset = 1024 }), sim.ErrContract},
-		"data not in a buffer": {change(func(w *backend.Write) { w.Data = pattern(1024, 1); w.Buffer = nil }), sim.ErrContract},
-		"data not in buffer":   {change(func(w *backend.Write) { w.Data = pattern(1024, 1) }), sim.ErrContract},
-		"file of another dir":  {change(func(w *backend.Write) { w.File, w.Offset, w.Data = foreign, 6144, w.Data[:1024] }), sim.ErrContract},
-		"data too long":        {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(3072, 1) }), sim.ErrContract},
-		"released buffer":      {change(func(w *backend.Write) { w.Offset, w.Buffer, w.Data = 5120, old, old.Bytes[:1024] }), sim.ErrContract},
-		"closed file":          {change(func(w *backend.Write) { w.File = gone }), backend.ErrClosed},
-		"no file":              {backend.Write{Sync: true}, sim.ErrContract},
+		"offset":          {change(func(w *backend.Write) { w.Offset = 5632 }), sim.ErrContract, "not aligned"},
+		"length":          {change(func(w *backend.Write) { w.Offset, w.Data = 5120, w.Data[:512] }), sim.ErrContract, "not aligned"},
+		"negative":        {change(func(w *backend.Write) { w.Offset = -1024 }), sim.ErrContract, "at -1024"},
+		"beyond the size": {change(func(w *backend.Write) { w.Offset = 7168 }), sim.ErrContract, "of 8192 bytes"},
+		"overflow":        {change(func(w *backend.Write) { w.Offset = 1<<63 - 1024 }), sim.ErrContract, "of 8192 bytes"},
+		"in flight":       {change(func(w *backend.Write) { w.Offset = 3072 }), sim.ErrContract, "overlaps one in flight"},
+		"in batch":        {change(func(w *backend.Write) { w.Offset = 1024 }), sim.ErrContract, "0 and 1 of the batch overlap"},
+		"no buffer":       {change(func(w *backend.Write) { w.Offset, w.Buffer = 5120, nil }), sim.ErrContract, "in no buffer"},
+		"outside":         {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(1024, 1) }), sim.ErrContract, "not in its buffer"},
+		"too long":        {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(3072, 1) }), sim.ErrContract, "not in its buffer"},
+		"released":        {change(func(w *backend.Write) { w.Offset, w.Buffer, w.Data = 5120, old, old.Bytes[:1024] }), sim.ErrContract, "not in its buffer"},
+		"other dir":       {change(func(w *backend.Write) { w.File, w.Offset, w.Data = foreign, 6144, w.Data[:1024] }), sim.ErrContract, "queue's directory"},
+		"closed file":     {change(func(w *backend.Write) { w.File = gone }), backend.ErrClosed, "gone"},
+		"no file":         {backend.Write{Sync: true}, sim.ErrContract, "queue's directory"},
 	} {
 		before := d.Ops()
-		require.ErrorIs(t, q.Submit(&backend.Batch{Writes: []backend.Write{good, c.w}}), c.want, name)
+		err := q.Submit(&backend.Batch{Writes: []backend.Write{good, c.w}})
+		require.ErrorIs(t, err, c.want, name)
+		require.ErrorContains(t, err, c.says, name)
 		require.Equal(t, before, d.Ops(), "%s: nothing was started", name)
 	}
 	syncOnly := submit(t, q, f, 0, nil, true)

@@ -46,13 +46,14 @@ func (c *cli) repair(ctx context.Context, o wal.RepairOptions, asJSON bool) erro
 		return err
 	}
 	report, err := wal.Repair(ctx, dir, o, append(opts, wal.WithProgress(c.progress("repairing")))...)
-	if err != nil {
+	if err != nil && (report == nil || len(report.Damage) == 0) {
 		return err
 	}
-	return c.printRepair(report, o.DryRun, asJSON)
+	// What was found and done is worth knowing also where that was not enough.
+	return errorsFirst(err, c.printRepair(report, o.DryRun, asJSON, err == nil))
 }
 
-func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON bool) error {
+func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON, opens bool) error {
 	if asJSON {
 		return c.printJSON(repairJSON{dryRun, damageList(r.Damage), orEmpty(r.Actions), orEmpty(r.Lost), orEmpty(r.Moved)})
 	}
@@ -74,7 +75,7 @@ func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON bool) error {
 		t.row("nothing to repair: the log is not damaged")
 	case dryRun:
 		t.row("nothing was changed: this was a dry run")
-	default:
+	case opens:
 		t.row("the log opens again")
 	}
 	return c.printTable(&t)
