@@ -56,6 +56,15 @@ func TestLockAcrossProcesses(t *testing.T) {
 	assert.Empty(t, names, "the lock leaves no file")
 }
 
+// Of all the locks on the machine, the message names the holder of this one.
+func TestLockHolder(t *testing.T) {
+	locked := openDir(t, New(), tempDir(t), backend.DirOptions{}).(*dir)
+	free := openDir(t, New(), tempDir(t), backend.DirOptions{}).(*dir)
+	require.NoError(t, locked.Lock())
+	assert.Equal(t, ": this process", lockHolder(locked.h.fd))
+	assert.Empty(t, lockHolder(free.h.fd))
+}
+
 // The lock needs no permission to write.
 func TestLockReadOnly(t *testing.T) {
 	path := tempDir(t)

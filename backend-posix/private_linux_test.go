@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,8 +39,8 @@ func testUmask(t *testing.T, base string) {
 	for _, umask := range []int{0, 0o022, 0o077, 0o277, 0o700, 0o777} {
 		for _, mode := range []DirectMode{DirectOn, DirectOff} {
 			unix.Umask(umask)
-			path, err := os.MkdirTemp(base, "")
-			require.NoError(t, err)
+			path := filepath.Join(base, fmt.Sprint(umask, mode))
+			require.NoError(t, os.Mkdir(path, 0o700))
 			require.NoError(t, os.Chmod(path, 0o700))
 			b := New(WithDirect(mode))
 			d, err := b.OpenDir(filepath.Join(path, "a", "b"), backend.DirOptions{Create: true})

@@ -237,12 +237,16 @@ func TestWake(t *testing.T) {
 				b, err := q.Wait()
 				require.NoError(t, err)
 				require.Nil(t, b, "a wake ends the next Wait")
-				require.NoError(t, q.Submit(&backend.Batch{}))
+				batch := &backend.Batch{}
+				require.NoError(t, q.Submit(batch))
 				q.Wake()
-				for got := range 2 { // the batch and the wake, in any order, neither lost
-					b, err = q.Wait()
-					require.NoError(t, err, "%d", got)
+				var got []*backend.Batch
+				for range 2 {
+					b, err := q.Wait()
+					require.NoError(t, err)
+					got = append(got, b)
 				}
+				require.ElementsMatch(t, []*backend.Batch{batch, nil}, got, "neither is lost")
 				require.NoError(t, q.Close())
 			})
 		})

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,7 +44,7 @@ func (v *vector) write(f *file, ws []backend.Write, durable bool) (int64, error)
 			retries = 0
 		case err == nil:
 			return done, fmt.Errorf("the kernel wrote nothing: %w", io.ErrShortWrite)
-		case (err == unix.EINTR || err == unix.EAGAIN) && retries < maxRetries:
+		case (errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN)) && retries < maxRetries:
 			retries++
 			runtime.Gosched()
 		default:
@@ -64,7 +65,7 @@ func (v *vector) writeOnce(f *file, ws []backend.Write, done int64, durable bool
 			flags = unix.RWF_DSYNC
 		}
 		n, err := pwritev2(f.direct, v.iov, off, flags)
-		if err != unix.EINVAL {
+		if !errors.Is(err, unix.EINVAL) {
 			return n, err
 		}
 		// A file size limit (RLIMIT_FSIZE) inside a sector cuts the write to a length

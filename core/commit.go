@@ -262,7 +262,8 @@ func (c *committer) writeNow(w ...backend.Write) error {
 	}
 	for {
 		b, err := c.queue.Wait()
-		if err != nil {
+		if err != nil { // the queue is broken, and the batch its own for ever
+			c.fail(err)
 			return err
 		}
 		if b == &c.single {

@@ -154,10 +154,13 @@ func (c *cursor) enterExtent() error {
 	if ok {
 		e.seg.pins.Add(1)
 	}
-	end := x.next - x.pending
+	next, end := x.next, x.next-x.pending
+	if x.pendingLost {
+		end = next
+	}
 	p.mu.RUnlock()
 	if !ok {
-		return c.endOfExtents(end)
+		return c.endOfExtents(next, end)
 	}
 	grown := c.held && c.extent.seg == e.seg && c.extent.first == e.first && c.extent.lsn == e.lsn
 	if grown {
@@ -177,15 +180,9 @@ func (c *cursor) enterExtent() error {
 	return c.enter(e)
 }
 
-// endOfExtents is called when no extent holds the next offset or a higher one.
-func (c *cursor) endOfExtents(end int64) error {
-	p := c.p
-	p.mu.RLock()
-	lost, next := p.extents.pendingLost, p.extents.next
-	p.mu.RUnlock()
-	if lost {
-		end = next
-	}
+// endOfExtents is called when no extent holds the next offset or a higher one, at a moment
+// when records up to end should be there and the rest up to next is a declared gap.
+func (c *cursor) endOfExtents(next, end int64) error {
 	if c.next < end {
 		return c.lose(end)
 	}
@@ -374,7 +371,7 @@ func (c *cursor) damaged(cause error) error {
 		return ErrClosed
 	}
 	at := c.extent.seg.at(c.reader.position)
-	if s.cfg.readOnly && c.extent.seg.replaced() {
+	if s.cfg.readOnly && s.gone(c.extent.seg) {
 		return fmt.Errorf("%w: %s: offset %d was dropped while it was read", ErrOffsetOutOfRange, c.p, c.next)
 	}
 	var bad *badFrame

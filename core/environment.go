@@ -81,7 +81,7 @@ func (c *config) applyEnvironment() error {
 		}
 		fresh := *c
 		if err := v.parse(c, value); err != nil {
-			return fmt.Errorf("%w environment variable %s=%q: %v", ErrInvalid, v.name, value, err)
+			return fmt.Errorf("%w environment variable %s=%q: %w", ErrInvalid, v.name, value, err)
 		}
 		if err := c.check(); err != nil {
 			*c = fresh

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -19,6 +18,7 @@ type keeper struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	queue   backend.Queue
+	broken  error      // the queue's, for good
 	dropped []*segment // off the list, their files still there, oldest first
 }
 
@@ -116,6 +116,9 @@ func (k *keeper) seal(g *segment) error {
 }
 
 func (k *keeper) open() (err error) {
+	if k.broken != nil {
+		return k.broken
+	}
 	if k.queue == nil {
 		k.queue, err = k.s.dir.Queue(backend.QueueOptions{Depth: 1})
 	}
@@ -128,15 +131,18 @@ func (k *keeper) write(f backend.File, offset int64, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer k.queue.Release(b)
 	n := copy(b.Bytes, data)
 	k.s.count.bytesWritten.Add(uint64(n))
 	batch := &backend.Batch{Writes: []backend.Write{{File: f, Offset: offset, Data: b.Bytes[:n], Buffer: b, Sync: true}}}
 	if err := k.queue.Submit(batch); err != nil {
+		k.queue.Release(b)
 		return err
 	}
-	done, err := k.queue.Wait()
-	return errors.Join(err, batchError(done))
+	if _, k.broken = k.queue.Wait(); k.broken != nil {
+		return k.broken // the buffer is the queue's for ever
+	}
+	k.queue.Release(b)
+	return batch.Failed()
 }
 
 func batchError(b *backend.Batch) error {

@@ -19,6 +19,7 @@ type preparer struct {
 	ready    chan prepared
 	queue    backend.Queue
 	zeros    *backend.Buffer
+	broken   bool // the queue is
 	batch    backend.Batch
 	made     int
 

@@ -84,12 +84,11 @@ func (r *recovery) run() error {
 	r.numbers = numbers
 	r.partitions, r.seen = map[uint32]*Partition{}, map[uint32]uint64{}
 	r.begun, r.starts = map[uint32]beginning{}, map[startKey]start{}
-	if !r.s.cfg.readOnly {
-		// A process may have died between giving a segment its name and making that durable.
-		// Its successor's name would be durable by itself: a crash would leave a hole.
-		if err := r.s.dir.Sync(); err != nil {
-			return fmt.Errorf("sync the log's directory: %w", err)
-		}
+	// A process may have died between giving a segment its name and making that durable. A
+	// reader would take its predecessor to end where it says, until a crash takes the name;
+	// a successor's name would be durable by itself, and a crash leave a hole.
+	if err := r.s.dir.Sync(); err != nil {
+		return fmt.Errorf("sync the log's directory: %w", err)
 	}
 	for _, n := range numbers {
 		if err := r.open(n); err != nil {
@@ -215,17 +214,30 @@ func (r *recovery) open(number uint64) error {
 // checkChain settles which log this is, and leaves out segments of others.
 func (r *recovery) checkChain() {
 	r.s.id = r.commonID()
-	r.segments = slices.DeleteFunc(r.segments, func(g *segment) bool {
-		if g.guessed || g.Log == r.s.id {
+	r.segments = slices.DeleteFunc(slices.Clone(r.segments), func(g *segment) bool {
+		switch {
+		case g.guessed && !r.fits(g):
+			r.refuse(g.Number, g, 0, "the header is damaged, and the frames are those of another segment")
+		case !g.guessed && g.Log != r.s.id:
+			r.refuse(g.Number, g, 0, fmt.Sprintf("segment of another log (%x, not %x)", g.Log, r.s.id))
+		default:
 			return false
 		}
-		r.refuse(g.Number, g, 0, fmt.Sprintf("segment of another log (%x, not %x)", g.Log, r.s.id))
 		return true
 	})
 	if m := r.marker; m != nil && len(r.segments) > 0 && m.Log != r.s.id {
 		r.note(r.s.path(markerName), 0, format.MarkerSize, fmt.Sprintf("close marker of another log (%x, not %x)", m.Log, r.s.id))
 		r.marker, r.badMarker = nil, &refused{file: true}
 	}
+}
+
+// fits tells whether the frames of a segment that has lost its header can be that
+// segment's: their epoch is no other's, their LSN lies where it should.
+func (r *recovery) fits(g *segment) bool {
+	return !slices.ContainsFunc(r.segments, func(o *segment) bool {
+		return !o.guessed && (o.Epoch == g.Epoch || o.Number < g.Number && o.FirstLSN > g.FirstLSN ||
+			o.Number > g.Number && o.FirstLSN < g.FirstLSN)
+	})
 }
 
 // commonID is the log id that most segments have.
@@ -254,15 +266,31 @@ func (r *recovery) refuse(number uint64, g *segment, length int64, reason string
 		_ = g.file.Close()
 		f.Length = g.size.Load()
 	}
+	r.flaws = slices.DeleteFunc(r.flaws, func(other flaw) bool { return other.Segment == f.Segment })
 	r.flaws = append(r.flaws, f)
-	r.refused = append(r.refused, refused{number: number, flaw: len(r.flaws) - 1, file: g != nil})
+	r.refused = append(r.refused, refused{number: number, file: g != nil})
 }
 
 // refused is a file that has a segment's name and is none of this log.
 type refused struct {
 	number uint64
-	flaw   int
 	file   bool // it is a regular file
+}
+
+// blameRefused notes at refused files that entries from an LSN on are missing by them. It
+// reports whether there is such a file among these segments.
+func (r *recovery) blameRefused(from, to, lsn uint64) (found bool) {
+	for _, x := range r.refused {
+		if x.number < from || x.number > to {
+			continue
+		}
+		for i := range r.flaws {
+			if f := &r.flaws[i]; f.Segment == r.s.path(segmentName(x.number)) {
+				f.lsn, found = lsn, true
+			}
+		}
+	}
+	return found
 }
 
 // checkRow tells whether the segments form one row, up to the end that the close marker
@@ -292,13 +320,7 @@ func (r *recovery) checkStep(i int, last uint64) {
 	if last < number {
 		return
 	}
-	known := false
-	for _, x := range r.refused {
-		if x.number >= number && x.number <= last {
-			r.flaws[x.flaw].lsn, known = lsn, true
-		}
-	}
-	if !known {
+	if !r.blameRefused(number, last, lsn) {
 		r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{
 			Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segments %d to %d are missing", number, last),
 		}})

@@ -182,11 +182,8 @@ func (r *recovery) checkHoles(p *Partition) {
 func (r *recovery) blameBefore() {
 	first := r.segments[0]
 	number := max(first.Predecessor.Segment, 1)
-	for _, x := range r.refused {
-		if x.number == number {
-			r.flaws[x.flaw].lsn = 1
-			return
-		}
+	if r.blameRefused(number, number, 1) {
+		return
 	}
 	r.flaws = append(r.flaws, flaw{lsn: 1, Damage: Damage{
 		Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segment %d, and maybe others before it, is missing", number),

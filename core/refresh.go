@@ -120,7 +120,11 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 		return format.Declaration{}, false
 	}
 	sc.salvage = true // only so that known is asked: what was declared before this look
-	if err := sc.run(); err != nil {
+	err = sc.run()
+	if (err != nil || len(sc.flaws) > 0) && s.gone(g) {
+		return nil // what was not read of it is in no segment any more, or was moved
+	}
+	if err != nil {
 		return err
 	}
 	if len(sc.flaws) > 0 && !m.cfg.allowDamage {
@@ -137,6 +141,20 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 	}
 	m.show(s, g, found, last)
 	return nil
+}
+
+// gone tells whether a running writer, of another process, has dropped a segment: its file
+// may be another segment by now, or about to become one.
+func (s *shard) gone(g *segment) bool {
+	if g.replaced() {
+		return true
+	}
+	f, err := s.dir.Open(g.name)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	_ = f.Close()
+	return false
 }
 
 // newEntry is an entry that a refresh found.

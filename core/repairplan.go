@@ -8,6 +8,9 @@ import (
 	"github.com/chronik-go/wal/core/format"
 )
 
+// mostMissing bounds how many missing segments in a row are made anew.
+const mostMissing = 1 << 20
+
 // repairPlan is how one log is repaired.
 type repairPlan struct {
 	// rebuild are the segments to be made anew, in order.
@@ -41,10 +44,14 @@ type rebuild struct {
 // plan makes the plan for the repair of a log that was examined.
 func (r *recovery) plan() (*repairPlan, error) {
 	p := &repairPlan{refused: r.refused, marker: r.badMarker}
+	r.s.logID()          // is made up if all headers are lost
 	var prev *rebuild    // the last one, if it comes directly before
 	var tail format.Link // the end of what comes before
 	for i, g := range r.segments {
 		if i > 0 && g.Predecessor.Segment > r.segments[i-1].Number {
+			if n := g.Predecessor.Segment - r.segments[i-1].Number; n > mostMissing {
+				return nil, fmt.Errorf("segment %s: %d segments before it are missing: too many to make anew", g.path, n)
+			}
 			end := g.Predecessor
 			end.End = max(end.End, format.HeaderSize)
 			prev = p.fill(r, prev, tail, end)
@@ -62,6 +69,9 @@ func (r *recovery) plan() (*repairPlan, error) {
 		tail = prev.end
 	}
 	if m := r.marker; m != nil && (len(r.segments) == 0 || m.End.Segment > tail.Segment) {
+		if tail.Segment > 0 && m.End.Segment-tail.Segment > mostMissing {
+			return nil, fmt.Errorf("%d segments are missing at the end: too many to make anew", m.End.Segment-tail.Segment)
+		}
 		p.fill(r, prev, tail, m.End)
 	}
 	if err := p.place(r); err != nil {
@@ -70,8 +80,20 @@ func (r *recovery) plan() (*repairPlan, error) {
 	return p, nil
 }
 
-// fill adds a segment in place of those that are missing up to the one that ends at end.
+// fill adds segments in place of those that are missing, up to the one that ends at end.
+// What is lost is said in the last of them; the others only keep the row whole.
 func (p *repairPlan) fill(r *recovery, prev *rebuild, tail, end format.Link) *rebuild {
+	for tail.Segment > 0 && tail.Segment+1 < end.Segment {
+		b := &rebuild{index: -1, open: true, end: format.Link{Segment: tail.Segment + 1, LSN: tail.LSN}}
+		b.header = format.SegmentHeader{Log: r.s.id, Number: b.end.Segment, FirstLSN: tail.LSN + 1, Predecessor: tail}
+		if prev != nil && prev.open {
+			b.follows = prev
+		}
+		p.rebuild = append(p.rebuild, b)
+		b.end.End = format.HeaderSize
+		b.end.Chain = tail.Chain
+		prev, tail = b, b.end
+	}
 	b := &rebuild{index: -1, end: end}
 	b.header = format.SegmentHeader{Log: r.s.id, Number: end.Segment, FirstLSN: tail.LSN + 1, Predecessor: tail}
 	if tail.Segment == 0 && end.Segment > 1 {

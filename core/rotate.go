@@ -115,7 +115,7 @@ func (c *committer) begin(need int64) error {
 			return nil
 		case isNoSpace(err):
 			return noSpace(err)
-		case c.failures > 0:
+		case c.failures > 0, c.s.sticky() != nil:
 			return err
 		}
 		c.failures++
@@ -324,6 +324,9 @@ func (c *committer) redeclareSome(parts []*Partition) error {
 	w.Sync = true
 	if err := c.writeNow(w); err != nil {
 		err = fmt.Errorf("%s: %w", seg.at(position), err)
+		if c.s.sticky() != nil {
+			return err
+		}
 		c.abandon()
 		if c.failures++; c.failures > 1 && !isNoSpace(err) {
 			c.fail(err)

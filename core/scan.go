@@ -132,8 +132,8 @@ func (s *scan) take(f *frame) (more bool, err error) {
 		}
 	}
 	if s.hash != nil { // last, for it may move the window that the frame lies in
-		padded := int(format.AlignUp(f.Length, s.reader.alignment))
-		if b, err := s.reader.bytes(f.Position, padded); err == nil {
+		padded := min(format.AlignUp(f.Length, s.reader.alignment), s.reader.limit-f.Position)
+		if b, err := s.reader.bytes(f.Position, int(padded)); err == nil {
 			_, _ = s.hash.Write(b)
 		}
 	}

@@ -66,7 +66,7 @@ func (c *committer) awaitZeros(n int64) {
 // zero writes zeros. It is only for speed: a failure is none, for the same fault will
 // meet the log itself.
 func (p *preparer) zero(f backend.File, from, to int64) {
-	if p.queue == nil && !p.openQueue() {
+	if p.broken || p.queue == nil && !p.openQueue() {
 		return
 	}
 	for from < to {
@@ -86,8 +86,9 @@ func (p *preparer) write(w backend.Write) bool {
 	if err := p.queue.Submit(&p.batch); err != nil {
 		return false
 	}
-	b, err := p.queue.Wait()
-	return err == nil && b.Failed() == nil
+	_, err := p.queue.Wait()
+	p.broken = err != nil
+	return err == nil && p.batch.Failed() == nil
 }
 
 func (p *preparer) openQueue() bool {

@@ -15,7 +15,8 @@ type view struct {
 	loKill int // what the death of the process must leave
 	hi     int // what was submitted
 	begun  []bool
-	// lost says of the operations that failed in the end whether they may be there.
+	// lost says of the operations that failed in the end whether they may be there: from
+	// their submission until a later operation is acknowledged.
 	lost map[*op]bool
 }
 
@@ -46,10 +47,15 @@ func (v *views) take(n note) {
 	}
 	x, done := v.list[n.op.part.key], n.op.index+1
 	if n.op.index < 0 {
-		x.lost[n.op] = n.kind == noteBegun
+		if n.kind == noteBegun {
+			x.lost[n.op] = true
+		}
 		return
 	}
 	periodic := v.h.plan.mode == wal.FsyncPeriodic
+	if n.kind != noteBegun && (!periodic || n.kind == noteDurable) {
+		v.forgetLost(n.op)
+	}
 	switch n.kind {
 	case noteBegun:
 		x.begun[n.op.index] = true
@@ -57,12 +63,27 @@ func (v *views) take(n note) {
 			x.hi++
 		}
 	case noteAcked, noteSeen:
-		x.loKill = max(x.loKill, done)
 		if !periodic {
 			x.lo = max(x.lo, done)
 		}
+		if !periodic || !v.h.faulty { // a failed sync takes what was only written
+			x.loKill = max(x.loKill, done)
+		}
 	case noteDurable:
 		x.lo, x.loKill = max(x.lo, done), max(x.loKill, done)
+	}
+}
+
+// forgetLost ends the time in which failed operations may come back: when one that was
+// submitted after their failure is acknowledged, its segment says where the one before it
+// ends.
+func (v *views) forgetLost(acked *op) {
+	for _, x := range v.list {
+		for o := range x.lost {
+			if o.failedAt < acked.begun {
+				x.lost[o] = false
+			}
+		}
 	}
 }
 

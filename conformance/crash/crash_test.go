@@ -2,6 +2,8 @@ package crash
 
 import (
 	"flag"
+	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -14,10 +16,16 @@ var (
 	flagParallel  = flag.Int("crash.parallel", 0, "workloads at once; 0 is one for each processor")
 )
 
+func TestMain(m *testing.M) {
+	flag.Parse()
+	Verbose = *flagVerbose
+	debug.SetGCPercent(400) // little is alive at any time, and much is made
+	os.Exit(m.Run())
+}
+
 // TestCrashStates crashes concurrent workloads at every operation and checks what
 // recovery makes of it.
 func TestCrashStates(t *testing.T) {
-	Verbose = *flagVerbose
 	start := time.Now()
 	r := Run(Config{Seed: *flagSeed, States: *flagStates, Workloads: *flagWorkloads, Parallel: *flagParallel})
 	for _, v := range r.Violations {

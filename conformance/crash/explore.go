@@ -23,19 +23,23 @@ type explorer struct {
 	// begins, has returned: nil if that must be the base.
 	before func(*recovered) *Violation
 
-	r    *rand.Rand
-	v    *views
-	seen map[uint64]*recovered
+	r *rand.Rand
+	v *views
+	// nests is how many more images are to be written to, one in nestOneIn of those seen.
+	nests, nestOneIn int
+	seen             map[uint64]*recovered
 }
 
 // budget is how many images to make at a point.
 type budget struct{ prefixes, holes, randoms int }
 
 func newExplorer(h *history, c *counts, wrap func(*sim.Disk) backend.Backend, depth int) *explorer {
-	return &explorer{
+	e := &explorer{
 		h: h, c: c, wrap: wrap, depth: depth, r: newRand(h.plan.seed, 1000+uint64(depth)),
-		v: newViews(h), seen: map[uint64]*recovered{},
+		v: newViews(h), seen: map[uint64]*recovered{}, nests: nestings[depth],
 	}
+	e.nestOneIn = max(1, h.trace.Len()*3/max(1, e.nests))
+	return e
 }
 
 // run walks along the trace. It stops at the first violation.
@@ -89,6 +93,9 @@ func (e *explorer) dump() string {
 				mark = "*"
 			}
 			text += fmt.Sprintf("; %v%s", o, mark)
+		}
+		for _, l := range x.part.lost {
+			text += fmt.Sprintf("; lost behind %d: %v (%v) %v", l.base, l.op, x.lost[l.op], l.states)
 		}
 	}
 	return text
@@ -151,14 +158,15 @@ func (e *explorer) image(c *sim.Cursor, im sim.Image) *Violation {
 			return v
 		}
 	}
-	if e.depth < maxDepth && e.r.IntN(nestOneIn[e.depth]) == 0 {
+	if e.nests > 0 && e.r.IntN(e.nestOneIn) == 0 {
+		e.nests--
 		return e.goOn(c.Image(im), im, r)
 	}
 	return nil
 }
 
-// nestOneIn is how rarely an image is written to and crashed again, by depth.
-var nestOneIn = [maxDepth]int{40, 20, 20}
+// nestings is how many images of a history are written to and crashed again, by depth.
+var nestings = [maxDepth + 1]int{16, 2, 1, 0}
 
 func (e *explorer) check(r *recovered, kill bool) *Violation {
 	if !e.v.opened && e.before != nil {

@@ -48,7 +48,6 @@ func faultTable() []fault {
 		one("sync-eio-gate-forever", FailedWrite, 40, sim.Fault{Op: sim.OpSync, Gate: true, Times: sim.Forever}),
 		one("filesync-eio-gate", FailedWrite, 8, sim.Fault{Op: sim.OpFileSync, Gate: true}),
 		one("dirsync-eio", FailedWrite, 8, sim.Fault{Op: sim.OpDirSync}),
-		one("dirsync-eio-gate", FailedWrite, 8, sim.Fault{Op: sim.OpDirSync, Gate: true}),
 		one("rename-eio", FailedWrite, 8, sim.Fault{Op: sim.OpRename}),
 		one("remove-eio", FailedWrite, 4, sim.Fault{Op: sim.OpRemove}),
 		one("create-eio", FailedWrite, 4, sim.Fault{Op: sim.OpCreate}),
@@ -83,7 +82,11 @@ func faultTable() []fault {
 		}}
 	read := one("read-eio", FailedWrite, 30, sim.Fault{Op: sim.OpRead})
 	read.unreadable = true
-	return append(table, full, readOnly, read)
+	// A directory's entry that its sync lost looks as if it were there, and no sync of
+	// another process tells: only a crash does.
+	gate := one("dirsync-eio-gate", FailedWrite, 8, sim.Fault{Op: sim.OpDirSync, Gate: true})
+	gate.reboot = true
+	return append(table, full, readOnly, read, gate)
 }
 
 // TestFaults lets things go wrong on the disk while a workload runs: nothing that failed is

@@ -32,16 +32,17 @@ func (k opKind) String() string {
 // op is one operation that a workload submitted. Its producer fills in the rest while
 // the workload runs; afterwards it does not change.
 type op struct {
-	kind   opKind
-	part   *part
-	id     uint64
-	at     int64    // of truncations: their argument; of appends: the offset asked for, or -1
-	hashes []uint64 // of an append: its records'
-	placed bool     // an append: the log gave it an offset
-	offset int64    // of its first record
-	index  int      // place in part.ops; -1: it never got into the log
-	acked  bool
-	failed error // it was reported as not done
+	kind            opKind
+	part            *part
+	id              uint64
+	at              int64    // of truncations: their argument; of appends: the offset asked for, or -1
+	hashes          []uint64 // of an append: its records'
+	placed          bool     // an append: the log gave it an offset
+	offset          int64    // of its first record
+	index           int      // place in part.ops; -1: it never got into the log
+	acked           bool
+	begun, failedAt uint64 // when it was submitted, and found to have failed
+	failed          error  // it was reported as not done
 }
 
 func (o *op) String() string {
@@ -86,9 +87,10 @@ type note struct {
 
 // history is a workload that has run.
 type history struct {
-	plan  plan
-	parts map[key]*part
-	trace *sim.Trace
+	plan   plan
+	parts  map[key]*part
+	trace  *sim.Trace
+	faulty bool
 	// known tells whose a record is, by its hash, over all lives of the disk.
 	known *known
 }
@@ -174,6 +176,12 @@ func (p *part) settleLost() {
 }
 
 // fits reports whether the operation can follow the state.
-func (l *lostOp) fits(s state) bool {
-	return l.kind != opAppend || l.offset == s.next || l.at > s.next && l.offset == l.at
+func (o *op) fits(s state) bool {
+	switch o.kind {
+	case opTruncateBefore:
+		return o.at <= s.next
+	case opTruncateAfter:
+		return o.at >= s.first-1 && o.at < s.next
+	}
+	return o.placed && (o.offset == s.next || o.at > s.next && o.offset == o.at)
 }

@@ -33,7 +33,7 @@ type pendingAck struct {
 }
 
 // cutGaps lets truncations of the suffix end inside a gap that AppendAt left.
-const cutGaps = false
+const cutGaps = true
 
 // maxPending bounds the operations of a producer that wait for their acknowledgement.
 const maxPending = 4
@@ -108,6 +108,7 @@ func (p *part) now() state {
 // begin notes that an operation is about to be submitted.
 func (p *producer) begin(o *op) bool {
 	p.w.known.add(o)
+	o.begun = p.w.known.next()
 	o.part.mu.Lock()
 	o.part.ops = append(o.part.ops, o)
 	o.part.mu.Unlock()

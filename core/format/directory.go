@@ -187,8 +187,8 @@ func (e Entry) checkControl() error {
 		}
 	case KindTruncateAfter:
 		used.Gap, used.Flags = e.Gap, e.Flags
-		if e.Flags&^FlagGapLost != 0 || e.Flags != 0 && e.Gap == 0 {
-			return fmt.Errorf("%w: %v entry with gap %d, flags %#x", ErrVersion, e.Kind, e.Gap, e.Flags)
+		if e.Flags != 0 && e.Gap == 0 {
+			return fmt.Errorf("%w: %v entry with gap %d, flags %#x", ErrCorrupt, e.Kind, e.Gap, e.Flags)
 		}
 	case KindLost:
 		used.Gap = e.Gap

@@ -157,6 +157,10 @@ func drawEntry(t *rapid.T) Entry {
 		e.RawLength = e.Length
 	case KindLost:
 		e.Base, e.Gap = e.Base+1, e.Gap+1
+	case KindTruncateAfter:
+		if e.Gap > 0 && rapid.Bool().Draw(t, "gap lost") {
+			e.Flags = FlagGapLost
+		}
 	default:
 		e.Gap = 0
 	}

@@ -22,6 +22,10 @@ func drawFooterPartition(t *rapid.T, id uint32, end int64) FooterPartition {
 			r.Flags = rapid.SampledFrom([]uint16{0, FlagMoved}).Draw(t, "flags")
 		case KindLost:
 			r.Base, r.End, r.Gap = r.Base+1, r.End+1, r.Gap+1
+		case KindTruncateAfter:
+			if r.Gap > 0 && rapid.Bool().Draw(t, "gap lost") {
+				r.Flags = FlagGapLost
+			}
 		default:
 			r.Gap = 0
 		}

@@ -119,6 +119,7 @@ func TestDirectoryRefuses(t *testing.T) {
 	data := Entry{Partition: 1, Kind: KindData, Base: 5, Gap: 2, Count: 2, Length: 60, RawLength: 60, CRC: 7, MaxTimestamp: 8}
 	declare := Entry{Partition: 1, Kind: KindDeclare, Base: 5, Length: 33, RawLength: 33, CRC: 7}
 	before := Entry{Partition: 1, Kind: KindTruncateBefore, Base: 5}
+	after := Entry{Partition: 1, Kind: KindTruncateAfter, Base: 5, Gap: 2, Flags: FlagGapLost}
 	lost := Entry{Partition: 1, Kind: KindLost, Base: 5, Gap: 2}
 	for name, tt := range map[string]struct {
 		valid  Entry
@@ -149,6 +150,10 @@ func TestDirectoryRefuses(t *testing.T) {
 		"control with data":      {before, func(e *Entry) { e.Length, e.RawLength = 24, 24 }, ErrVersion},
 		"control with CRC":       {before, func(e *Entry) { e.CRC = 1 }, ErrVersion},
 		"truncation with gap":    {before, func(e *Entry) { e.Gap = 1 }, ErrVersion},
+		"truncation of the past": {before, func(e *Entry) { e.Flags = FlagGapLost }, ErrVersion},
+		"no gap is lost":         {after, func(e *Entry) { e.Gap = 0 }, ErrCorrupt},
+		"truncation moved":       {after, func(e *Entry) { e.Flags = FlagMoved }, ErrVersion},
+		"batch with lost gap":    {data, func(e *Entry) { e.Flags = FlagGapLost }, ErrVersion},
 		"nothing lost":           {lost, func(e *Entry) { e.Gap = 0 }, ErrCorrupt},
 		"lost with data":         {lost, func(e *Entry) { e.Length, e.RawLength = 24, 24 }, ErrVersion},
 	} {

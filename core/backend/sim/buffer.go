@@ -84,11 +84,11 @@ func (q *queue) Release(b *backend.Buffer) {
 	m, ok := b.Backend.(*memory)
 	switch {
 	case !ok || m.q != q:
-		q.d.offend(fmt.Errorf("release of a buffer of another queue: %w", ErrContract))
+		_ = q.d.offend(fmt.Errorf("release of a buffer of another queue: %w", ErrContract))
 	case m.released:
-		q.d.offend(fmt.Errorf("buffer released twice: %w", ErrContract))
+		_ = q.d.offend(fmt.Errorf("buffer released twice: %w", ErrContract))
 	case m.inFlight > 0 && !q.d.crashed:
-		q.d.offend(fmt.Errorf("release of a buffer in flight: %w", ErrContract))
+		_ = q.d.offend(fmt.Errorf("release of a buffer in flight: %w", ErrContract))
 	default:
 		m.released = true
 		q.spare = append(q.spare, m)

@@ -130,7 +130,7 @@ func (q *queue) accept(b *backend.Batch) error {
 	}
 	if err := q.check(b); err != nil {
 		if errors.Is(err, ErrContract) {
-			q.d.offend(err)
+			_ = q.d.offend(err)
 		}
 		return err
 	}

@@ -107,17 +107,20 @@ func (r *reader) full() bool { return r.flags.limit >= 0 && r.printed >= r.flags
 
 // readOn prints from next to the last record there is now.
 func (r *reader) readOn(ctx context.Context) error {
+	if r.full() {
+		return nil
+	}
 	for record, err := range r.partition.Read(ctx, r.next) {
 		var lost *wal.LostError
 		switch {
-		case err == nil && r.full():
-			return nil
 		case err == nil:
 			if err := r.encode(&record); err != nil {
 				return stdoutError(err)
 			}
 			r.next = record.Offset + 1
-			r.printed++
+			if r.printed++; r.full() {
+				return nil
+			}
 		case errors.As(err, &lost) && r.flags.skipDamage:
 			r.next = lost.To
 			r.lost = r.lostError(lost.PartitionSpan)

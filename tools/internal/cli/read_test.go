@@ -54,6 +54,9 @@ func TestReadLengthPrefixedIsInput(t *testing.T) {
 }
 
 func TestReadJSON(t *testing.T) {
+	here := time.Local
+	time.Local = time.FixedZone("", 7200) // what is printed does not depend on it
+	defer func() { time.Local = here }()
 	dir := t.TempDir()
 	m, err := wal.Open(dir)
 	require.NoError(t, err)
