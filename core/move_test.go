@@ -81,6 +81,9 @@ func TestMoveLaggingPartition(t *testing.T) {
 				require.Greater(t, segments(t, m)[0].Number, uint64(4))
 				require.Less(t, len(segments(t, m)), 9)
 				for c := disk.Trace().At(start); c.Next(); {
+					if c.Point()%every != 0 {
+						continue
+					}
 					for _, image := range []sim.Image{{Mode: sim.DropAll}, {Mode: sim.Random, Seed: uint64(c.Point())}} {
 						after := open(t, c.Image(image), opts...)
 						requireSlow(t, lookup(t, after, "slow", 0), 2, 12)

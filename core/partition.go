@@ -60,9 +60,10 @@ func (p *Partition) DurableOffset() int64 { return min(p.stable.Load(), p.visibl
 // returns the first one's offset; the others follow it.
 //
 // ctx bounds the wait, not the write: after an error that wraps ctx.Err() the records may
-// or may not be in the log. After any other error they are not, unless the log failed
-// (ErrFailed): then the next open tells. The caller may reuse the records' memory as soon
-// as Append returns.
+// or may not be in the log. After ErrNoSpace and ErrFailed they are not, but if the process
+// ends before anything else is appended, the next open may find them: the write may have
+// gone further than its error tells. After any other error they are not. The caller may
+// reuse the records' memory as soon as Append returns.
 func (p *Partition) Append(ctx context.Context, records ...Record) (int64, error) {
 	r, err := p.request(records)
 	if err != nil {

@@ -44,6 +44,14 @@ func (q *mendQueue) Pop() any {
 // to lie between. Taking the one that is due first finds a place for all if there is one. It
 // returns those without a place.
 func placeMends(mends []*mend, free []lsnRange) (left []*mend) {
+	// What comes later of a partition may be pinned down better than what comes first.
+	latest := map[*Partition]uint64{}
+	for _, m := range slices.Backward(mends) {
+		if before, ok := latest[m.part]; ok {
+			m.before = min(m.before, before)
+		}
+		latest[m.part] = m.before
+	}
 	waiting := make([]queuedMend, len(mends))
 	for i, m := range mends {
 		waiting[i] = queuedMend{m, i}

@@ -206,6 +206,33 @@ func knownNames(t tester, disk *sim.Disk) map[string]bool {
 	return known
 }
 
+// openEnds are the segments whose end nothing tells any more: damage near their last frame
+// looks like a torn tail.
+func openEnds(t tester, disk *sim.Disk) map[string]bool {
+	open := map[string]bool{}
+	for i, err := range wal.Dump(bg, dataDir, wal.DumpOptions{}, repairOptions(disk)...) {
+		if errors.Is(err, wal.ErrNotLog) {
+			return nil
+		}
+		require.NoError(t, err)
+		name := func(n uint64) string { return fmt.Sprintf("%020d.wal", n) }
+		switch {
+		case i.Kind == wal.DumpHeader:
+			if _, known := open[i.Segment]; !known {
+				open[i.Segment] = true
+			}
+			if i.Header != nil {
+				open[name(i.Header.Predecessor.Segment)] = false
+			}
+		case i.Kind == wal.DumpFooter && i.Error == "":
+			open[i.Segment] = false
+		case i.Kind == wal.DumpMarker:
+			open[name(i.End.Segment)] = false
+		}
+	}
+	return open
+}
+
 // spoil damages the disk in some way.
 func (w *written) spoil(t *rapid.T, disk *sim.Disk) string {
 	files := disk.Files(dataDir)

@@ -42,7 +42,7 @@ func (r *recovery) parts(i int) []part {
 			p := &f.Partitions[j]
 			pt := part{id: p.ID, Declaration: p.Declaration, declared: g.FirstLSN, runs: p.Runs}
 			if sc != nil && len(sc.flaws) > 0 {
-				pt.steps = mergeSteps(p.Runs, sc, p.ID)
+				pt.steps = mergeSteps(p.Runs, f.End.LSN+1, sc, p.ID)
 			}
 			list = append(list, pt)
 		}
@@ -62,16 +62,16 @@ func (r *recovery) parts(i int) []part {
 	return list
 }
 
-// mergeSteps puts together what the footer says of a partition and what a scan found of
-// it. Control entries that no frame holds any more, and data that is missing, become
+// mergeSteps puts together what the footer says of a partition, in a segment that ends
+// before an LSN, and what a scan found of it. Control entries that no frame holds any more, and data that is missing, become
 // missing steps.
-func mergeSteps(runs []format.Run, sc *scan, id uint32) (list []step) {
+func mergeSteps(runs []format.Run, end uint64, sc *scan, id uint32) (list []step) {
 	var found []step
 	if sc.table.partitions[id] != nil {
 		found = slices.DeleteFunc(sc.steps(id), func(s step) bool { return s.missing })
 	}
 	for i, run := range runs {
-		until := uint64(math.MaxUint64)
+		until := end
 		if i+1 < len(runs) {
 			until = runs[i+1].LSN
 		}

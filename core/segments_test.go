@@ -40,7 +40,7 @@ func TestRotationBySize(t *testing.T) {
 		disk := newDisk(t, sim.Options{})
 		var sealed, rotated recorder[string]
 		m := open(t, disk, wal.WithSegmentSize(size), wal.WithHooks(wal.Hooks{Rotated: rotated.add, Sealed: sealed.add}))
-		fill(t, m, 3, 50)
+		fill(t, m, 3, 100)
 		synctest.Wait()
 		list := segments(t, m)
 		require.Greater(t, len(list), 3)
@@ -64,15 +64,15 @@ func TestRotationBySize(t *testing.T) {
 			require.Equal(t, s.Name, sealed.all()[i])
 			require.Less(t, s.Size, s.Bytes+2048, "cut behind its footer")
 		}
-		require.EqualValues(t, 150, lsn)
-		require.EqualValues(t, 150, records)
+		require.EqualValues(t, 300, lsn)
+		require.EqualValues(t, 300, records)
 		require.EqualValues(t, len(list), m.Stats().Rotations)
 		require.NoError(t, m.Close())
 		require.Len(t, sealed.all(), len(list), "a clean close seals the last one too")
 		requireSealed(t, disk, names(disk, ".wal"))
 		require.Equal(t, []string{"close.marker"}, names(disk, "marker"))
 		require.Empty(t, names(disk, ".tmp"))
-		requireFilled(t, open(t, disk), 3, 50)
+		requireFilled(t, open(t, disk), 3, 100)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/backend/sim"
 )
 
@@ -92,7 +91,6 @@ func faultTable() []fault {
 // TestFaults lets things go wrong on the disk while a workload runs: nothing that failed is
 // acknowledged, nothing that was acknowledged is lost, and the log works again afterwards.
 func TestFaults(t *testing.T) {
-	plain := func(d *sim.Disk) backend.Backend { return d }
 	for _, f := range faultTable() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

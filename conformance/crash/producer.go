@@ -11,6 +11,9 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
+// ctx is that of all calls: none is cut short.
+var ctx = context.Background()
+
 func giveWay() { runtime.Gosched() }
 
 func cmpKey(a, b key) int {
@@ -136,9 +139,9 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 	var ack wal.Ack
 	var err error
 	if at >= 0 {
-		ack, err = h.AppendAt(context.Background(), at, records...)
+		ack, err = h.AppendAt(ctx, at, records...)
 	} else {
-		ack, err = h.AppendAsync(context.Background(), records...)
+		ack, err = h.AppendAsync(ctx, records...)
 	}
 	if err != nil {
 		o.placed = false // it never got that far
@@ -191,7 +194,7 @@ func (p *producer) truncateBefore(h *wal.Partition, part *part, now state) bool 
 		return false
 	}
 	o := &op{kind: opTruncateBefore, part: part, at: at}
-	return p.begin(o) && p.done(o, h.TruncateBefore(context.Background(), at))
+	return p.begin(o) && p.done(o, h.TruncateBefore(ctx, at))
 }
 
 func (p *producer) truncateAfter(h *wal.Partition, part *part, now state) bool {
@@ -208,7 +211,7 @@ func (p *producer) truncateAfter(h *wal.Partition, part *part, now state) bool {
 		return false
 	}
 	o := &op{kind: opTruncateAfter, part: part, at: at}
-	return p.begin(o) && p.done(o, h.TruncateAfter(context.Background(), at))
+	return p.begin(o) && p.done(o, h.TruncateAfter(ctx, at))
 }
 
 func (p *producer) done(o *op, err error) bool {
@@ -221,7 +224,7 @@ func (p *producer) done(o *op, err error) bool {
 
 func (p *producer) sync(h *wal.Partition, part *part) bool {
 	last := p.acked(part)
-	if err := h.Sync(context.Background()); err != nil {
+	if err := h.Sync(ctx); err != nil {
 		return p.failed(nil, err)
 	}
 	if last != nil {
@@ -263,7 +266,7 @@ func (p *producer) drain() bool {
 func (p *producer) await() bool {
 	a := p.pending[0]
 	p.pending = p.pending[1:]
-	if err := a.ack.Wait(context.Background()); err != nil {
+	if err := a.ack.Wait(ctx); err != nil {
 		return p.failed(a.op, err)
 	}
 	a.op.acked = true

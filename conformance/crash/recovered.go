@@ -2,7 +2,6 @@ package crash
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -70,7 +69,7 @@ func readAll(m *wal.Manager, thorough bool) *recovered {
 		records[k] = p.Records
 	}
 	unsorted := map[key]bool{}
-	for e, err := range m.Replay(context.Background()) {
+	for e, err := range m.Replay(ctx) {
 		if err != nil {
 			r.err = violation(Prefix, "replay of a log that opened: %v", err)
 			return r
@@ -120,7 +119,7 @@ func readPartition(m *wal.Manager, k key, want state) *Violation {
 		return violation(Prefix, "%v is listed and not found: %v", k, err)
 	}
 	n := 0
-	for x, err := range p.Read(context.Background(), want.first) {
+	for x, err := range p.Read(ctx, want.first) {
 		if err != nil {
 			return violation(Prefix, "%v: read after record %d of %d: %v", k, n, len(want.recs), err)
 		}

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +19,10 @@ type workload struct {
 	// faulty says what may fail; nil if nothing may.
 	faulty *faults
 
+	// keep makes a copy of the disk at the end, when all is acknowledged; keepClosed
+	// after a clean close.
+	keep, keepClosed bool
+	kept             *sim.Disk
 	// reopened is what was found once the fault was gone.
 	reopened *recovered
 
@@ -112,6 +115,15 @@ func (w *workload) round(round int, closeIt bool) {
 
 // end closes the log, or takes it away from under the engine: the trace ends here.
 func (w *workload) end(m *wal.Manager, closeIt bool) {
+	if w.keep {
+		w.kept = w.disk.Image(sim.Image{Mode: sim.DropAll})
+		closeIt = true
+		defer func() {
+			if w.keepClosed {
+				w.kept = w.disk.Clone()
+			}
+		}()
+	}
 	if !closeIt {
 		w.trace = w.disk.Trace()
 		w.disk.Crash()
@@ -224,7 +236,7 @@ func (w *workload) readOne(m *wal.Manager, k key) bool {
 	w.mu.Unlock()
 	last := int64(-1)
 	var newest *op
-	for x, err := range p.Read(context.Background(), p.FirstOffset()) {
+	for x, err := range p.Read(ctx, p.FirstOffset()) {
 		if errors.Is(err, wal.ErrOffsetOutOfRange) {
 			break // truncated meanwhile
 		}

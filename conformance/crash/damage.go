@@ -1,0 +1,262 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/sim"
+	"github.com/chronik-go/wal/core/format"
+)
+
+// victim is a log that is sound, to be damaged in copies.
+type victim struct {
+	disk   *sim.Disk
+	wrap   func(*sim.Disk) backend.Backend
+	want   *recovered
+	files  []string // its segments, oldest first
+	closed bool     // it was closed cleanly
+	known  *known
+	c      *counts
+}
+
+// newVictim runs a workload and keeps what it leaves: after a clean close, or as a power
+// failure finds it with nothing under way.
+func newVictim(seed uint64, closed bool, wrap func(*sim.Disk) backend.Backend) (*victim, *Violation) {
+	p := newPlan(seed)
+	p.mode, p.rounds, p.ops, p.shared = wal.FsyncAlways, 1, 12, 1
+	p.options = append(p.options, wal.WithShards(1), wal.WithFsyncMode(wal.FsyncAlways), wal.WithMoveLimit(0))
+	d := sim.New(p.disk)
+	k := &known{ops: map[uint64]*op{}}
+	w := newWorkload(p, d, wrap(d), k, nil)
+	w.keep, w.keepClosed = true, closed
+	if _, found := w.run(); len(found) > 0 {
+		return nil, found[0]
+	}
+	v := &victim{disk: w.kept, wrap: wrap, closed: closed, known: k, c: &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}}
+	v.want = readOnly(wrap(v.disk.Clone()), true)
+	for _, name := range v.disk.Files(dir) {
+		if strings.HasSuffix(name, ".wal") {
+			v.files = append(v.files, name)
+		}
+	}
+	slices.Sort(v.files)
+	return v, v.want.err
+}
+
+// harm is one damage.
+type harm struct {
+	text string
+	file string
+	// off and n bound what was changed; n is 0 for a whole file.
+	off, n int64
+	do     func(d *sim.Disk) error
+}
+
+// harms draws a damage of each kind.
+func (v *victim) harms(r *rand.Rand) (list []harm) {
+	name := v.files[r.IntN(len(v.files))]
+	if r.IntN(3) == 0 {
+		name = v.files[len(v.files)-1]
+	}
+	p := dir + "/" + name
+	b, err := v.disk.ReadFile(p)
+	if err != nil {
+		return nil
+	}
+	size := int64(len(b))
+	used := size
+	for used > format.HeaderSize && b[used-1] == 0 {
+		used--
+	}
+	at := r.Int64N(used)
+	sector := at / sim.SectorSize * sim.SectorSize
+	n := min(int64(1+r.IntN(4))*sim.SectorSize, size-sector)
+	from := r.Int64N(used) / sim.SectorSize * sim.SectorSize
+	bit := r.IntN(8)
+	m := min(n, size-from)
+	garbage := make([]byte, n)
+	for i := range garbage {
+		garbage[i] = byte(r.Uint32())
+	}
+	cut := sector
+	return []harm{
+		{fmt.Sprintf("bit %d of byte %d flipped", bit, at), name, at, 1, func(d *sim.Disk) error { return d.FlipBit(p, at, bit) }},
+		{fmt.Sprintf("%d bytes at %d zeroed", n, sector), name, sector, n, func(d *sim.Disk) error { return d.Zero(p, sector, n) }},
+		{fmt.Sprintf("%d bytes at %d overwritten", n, sector), name, sector, n, func(d *sim.Disk) error { return d.Overwrite(p, sector, garbage) }},
+		{fmt.Sprintf("%d bytes misdirected from %d to %d", m, from, sector), name, sector, m, func(d *sim.Disk) error { return d.Misdirect(p, from, sector, min(m, size-sector)) }},
+		{fmt.Sprintf("cut to %d bytes", cut), name, cut, size - cut, func(d *sim.Disk) error { return d.Truncate(p, cut) }},
+		{"deleted", name, 0, 0, func(d *sim.Disk) error { return d.Delete(p) }},
+	}
+}
+
+// check damages a copy of the log and looks at what an open makes of it.
+func (v *victim) check(h harm) *Violation {
+	d := v.disk.Clone()
+	if err := h.do(d); err != nil {
+		return violation(DamageReported, "the damage failed: %v", err)
+	}
+	v.c.raw++
+	v.c.recoveries++
+	silent := v.maySuffer(h)
+	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d.Clone())), wal.WithReadOnly())
+	if err != nil {
+		return v.refused(d, h, err)
+	}
+	got := readAll(m, true)
+	if err := m.Close(); err != nil {
+		return violation(DamageReported, "close: %v", err)
+	}
+	v.c.add(d.Hash(), got)
+	if got.err != nil || got.equal(v.want) || silent && v.prefix(got) {
+		return nil
+	}
+	return violation(DamageReported, "no error: %v where %v was", got.parts, v.want.parts)
+}
+
+// refused checks the error of an open, and what an open that allows damage tells.
+func (v *victim) refused(d *sim.Disk, h harm, err error) *Violation {
+	var de *wal.DamageError
+	if errors.Is(err, wal.ErrNotLog) && len(v.files) == 1 && h.n == 0 {
+		return nil // nothing is left to tell that there was a log
+	}
+	if !errors.As(err, &de) {
+		if errors.Is(err, format.ErrVersion) {
+			return nil
+		}
+		return violation(DamageReported, "the error is no *DamageError: %v", err)
+	}
+	if !slices.ContainsFunc(de.Damage, func(x wal.Damage) bool { return h.meets(x) }) {
+		return violation(DamageReported, "the error does not name the place: %v", err)
+	}
+	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d)), wal.WithReadOnly(), wal.WithAllowDamage())
+	if err != nil {
+		return violation(DamageReported, "an open that allows damage: %v", err)
+	}
+	defer func() { _ = m.Close() }()
+	return v.lost(m, de.Damage)
+}
+
+// meets reports whether a damage is about the place.
+func (h harm) meets(x wal.Damage) bool {
+	if x.Segment != h.file {
+		return false
+	}
+	end := max(x.Offset+x.Length, x.Offset+1)
+	return h.n == 0 || h.off < format.AlignUp(end, format.MaxAlignment) && x.Offset < h.off+max(h.n, format.MaxAlignment)
+}
+
+// lost checks that each record that is missing is told as lost, and that there are none too
+// many.
+func (v *victim) lost(m *wal.Manager, told []wal.Damage) *Violation {
+	left, known := map[key]map[rec]bool{}, map[key]bool{}
+	for k, s := range v.want.parts {
+		left[k] = map[rec]bool{}
+		for _, x := range s.recs {
+			left[k][x] = true
+		}
+	}
+	for _, info := range m.Partitions() {
+		k := key{info.Topic, info.Partition}
+		p, err := m.Lookup(k.topic, k.num)
+		if err != nil {
+			return violation(DamageReported, "%v: %v", k, err)
+		}
+		for x, err := range p.Read(ctx, p.FirstOffset()) {
+			var lost *wal.LostError
+			if errors.As(err, &lost) {
+				told = append(told, wal.Damage{Partitions: []wal.PartitionSpan{lost.PartitionSpan}})
+				continue
+			}
+			if err != nil {
+				told = append(told, wal.Damage{Partitions: []wal.PartitionSpan{{Topic: k.topic, Partition: k.num}}})
+				break
+			}
+			got := rec{x.Offset, hashRecord(&x)}
+			// A truncation may be among what is lost, but nothing may come that never was.
+			if o := v.known.find(got.hash); o == nil || o.part.key != k || !o.part.comes(got, 0, len(o.part.ops)) {
+				return violation(Prefix, "%v: the record at offset %d comes from a damaged log, and is none that was there", k, x.Offset)
+			}
+			delete(left[k], got)
+		}
+		// How many records are lost behind the last one that is known, nobody can tell.
+		for x := range left[k] {
+			if x.offset >= info.NextOffset {
+				delete(left[k], x)
+			}
+		}
+		known[k] = true
+	}
+	for k, recs := range left {
+		for x := range recs {
+			if known[k] && !slices.ContainsFunc(told, func(d wal.Damage) bool { return names(d, k, x.offset) }) {
+				return violation(DamageReported, "%v: the record at offset %d is lost and nothing says so: %v", k, x.offset, told)
+			}
+		}
+	}
+	return nil
+}
+
+// names reports whether a damage says that the record is lost.
+func names(d wal.Damage, k key, offset int64) bool {
+	for _, s := range d.Partitions {
+		if s.Topic == k.topic && s.Partition == k.num && s.From <= offset && (offset < s.To || s.To == 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// maySuffer reports whether the damage cannot be told from a torn tail: it is in the last
+// segment, which nothing says the end of, and no sound frame behind it says that what
+// stood there was durable.
+func (v *victim) maySuffer(h harm) bool {
+	if v.closed {
+		return false
+	}
+	if h.n == 0 { // no manifest lists the oldest and the newest segment
+		return h.file == v.files[0] || h.file == v.files[len(v.files)-1]
+	}
+	if h.file != v.files[len(v.files)-1] {
+		return false
+	}
+	b, err := v.disk.ReadFile(dir + "/" + h.file)
+	if err != nil {
+		return false
+	}
+	head, err := format.ReadSegmentHeader(b)
+	if err != nil || h.off < format.HeaderSize {
+		return false
+	}
+	hit := uint64(0) // LSN of the first frame that is hit
+	for at := int64(format.HeaderSize); at+format.FrameHeaderSize <= int64(len(b)); {
+		f, err := format.ReadFrameHeader(b[at:])
+		if err != nil || f.Epoch != head.Epoch {
+			break
+		}
+		end := at + format.AlignUp(f.Length, head.Alignment)
+		switch {
+		case hit == 0 && h.off < end:
+			hit = f.LSN
+		case at >= h.off+h.n && hit > 0 && f.Durable >= hit:
+			return false
+		}
+		at = end
+	}
+	return true
+}
+
+// prefix reports whether each partition is as it was at some earlier time, as far as its
+// records tell.
+func (v *victim) prefix(got *recovered) bool {
+	for _, s := range got.parts {
+		if s.first > s.next {
+			return false
+		}
+	}
+	return got.err == nil
+}
