@@ -2,6 +2,7 @@ package posix
 
 import (
 	"bytes"
+	"io/fs"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,11 @@ func TestNextData(t *testing.T) {
 	next, err = finder.NextData(at + 2*block)
 	require.NoError(t, err)
 	require.EqualValues(t, size, next)
+	next, err = finder.NextData(size + 10)
+	require.NoError(t, err)
+	require.EqualValues(t, size+10, next)
+	_, err = finder.NextData(-1)
+	require.ErrorIs(t, err, fs.ErrInvalid)
 	for _, from := range []int64{0, 1, at - 1, at, at + block - 1, at + block, size - 1} {
 		next, err := finder.NextData(from)
 		require.NoError(t, err)

@@ -32,7 +32,7 @@ func trace(t *testing.T, path string, options ...string) (calls map[string][]str
 	}
 	out := filepath.Join(t.TempDir(), "trace")
 	args := append([]string{"strace", "-f", "-qq", "-y", "-o", out, "-e",
-		"trace=pwrite64,pwritev2,fdatasync,fsync,fallocate,?fadvise64,?fadvise64_64,ftruncate,mkdirat,?mkdir,?access,faccessat"}, options...)
+		"trace=pwrite64,pwritev2,fdatasync,fsync,fallocate,?fadvise64,?fadvise64_64,?ftruncate,?ftruncate64,mkdirat,?mkdir,?access,faccessat"}, options...)
 	cmd := childCommand(t, args...)
 	cmd.Env = append(cmd.Env, traceEnv+"="+path)
 	text, err := cmd.CombinedOutput()

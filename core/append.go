@@ -174,33 +174,43 @@ func (s *shard) reserve(ctx context.Context, r *request, join bool) (sl slot, w 
 	return sl, w, nil
 }
 
-// groupFor returns an open group with room for a request, waiting for space if it must.
-// The request is checked against the partition's state each time, since that may change
-// during the wait. The caller holds mu, and holds it again when this returns.
+// groupFor returns an open group with room for a request, waiting for space if it must:
+// first come, first served. The request is checked against the partition's state each
+// time, since that may change during the wait. The caller holds mu, and holds it again
+// when this returns.
 func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
-	defer s.unblock() // whether this one took the space or not, the next may find some
-	for turn := len(s.blocked) == 0; ; turn = true {
+	var place chan struct{} // in the row of those who wait
+	defer func() {
+		if place != nil {
+			s.blocked = slices.DeleteFunc(s.blocked, func(other chan struct{}) bool { return other == place })
+		}
+		s.unblock() // whether this one took the space or not, the next may find some
+	}()
+	for {
 		if err := s.writable(); err != nil {
 			return nil, err
 		}
 		if err := r.part.check(r); err != nil {
 			return nil, err
 		}
-		if r.entry.Kind == format.KindTruncateAfter {
-			s.closeGroup() // it comes first in its group; see committer.completeCut
-		}
-		if turn {
+		if len(s.blocked) == 0 || s.blocked[0] == place {
+			if r.entry.Kind == format.KindTruncateAfter {
+				s.closeGroup() // it comes first in its group; see committer.completeCut
+			}
 			g, err := s.room(int(r.entry.Length))
 			if g != nil || err != nil {
 				return g, err
 			}
 		}
-		s.count.queueFull.Add(1)
-		if s.cfg.noWait {
-			return nil, fmt.Errorf("%w: %d bytes wait to be written", ErrBackpressure, s.ring.size)
+		if place == nil {
+			s.count.queueFull.Add(1)
+			if s.cfg.noWait {
+				return nil, fmt.Errorf("%w: %d bytes wait to be written", ErrBackpressure, s.ring.size)
+			}
+			place = make(chan struct{}, 1)
+			s.blocked = append(s.blocked, place)
 		}
-		// Who had its turn and found too little keeps its place.
-		if err := s.block(ctx, turn); err != nil {
+		if err := s.block(ctx, place); err != nil {
 			return nil, err
 		}
 	}
@@ -239,43 +249,40 @@ func (s *shard) closeGroup() {
 	}
 }
 
-// block waits, in the first place or the last, until space may have become free or ctx
-// ends. The caller holds mu, and
-// holds it again when this returns.
-func (s *shard) block(ctx context.Context, first bool) error {
-	ch := make(chan struct{}, 1)
-	at := len(s.blocked)
-	if first {
-		at = 0
-	}
-	s.blocked = slices.Insert(s.blocked, at, ch)
+// block waits until it is called to look again or ctx ends. The caller holds mu, and holds
+// it again when this returns.
+func (s *shard) block(ctx context.Context, place chan struct{}) (err error) {
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()
 	s.rouse(wake)
-	var err error
 	select {
-	case <-ch:
+	case <-place:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	s.mu.Lock()
-	if err != nil {
-		for i, other := range s.blocked {
-			if other == ch {
-				s.blocked = slices.Delete(s.blocked, i, i+1)
-				return err
-			}
-		}
-		s.unblock() // the turn that this one got is the next one's
-	}
 	return err
 }
 
-// unblock lets the first of the waiting appends try again. The caller holds mu.
+// unblock lets the first of the waiting appends look for space. It keeps its place in the
+// row until it has found some, or gives up. The caller holds mu.
 func (s *shard) unblock() {
 	if len(s.blocked) > 0 {
-		s.blocked[0] <- struct{}{}
-		s.blocked = s.blocked[1:]
+		call(s.blocked[0])
+	}
+}
+
+// unblockAll has all of them look. The caller holds mu.
+func (s *shard) unblockAll() {
+	for _, place := range s.blocked {
+		call(place)
+	}
+}
+
+func call(place chan struct{}) {
+	select {
+	case place <- struct{}{}:
+	default: // it was called already
 	}
 }
 

@@ -11,9 +11,7 @@ import (
 func (s *shard) beginClose() {
 	s.mu.Lock()
 	s.closing = true
-	for len(s.blocked) > 0 {
-		s.unblock()
-	}
+	s.unblockAll()
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()
 	if s.commit.queue != nil {

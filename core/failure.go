@@ -95,9 +95,7 @@ func (c *committer) rollBack(err error) {
 	}
 	c.inflight, s.queue = c.inflight[:0], s.queue[:0]
 	s.nextLSN = c.tail.LSN + 1
-	for len(s.blocked) > 0 {
-		s.unblock()
-	}
+	s.unblockAll()
 	s.mu.Unlock()
 	c.wakeWaiters()
 }

@@ -297,6 +297,9 @@ func (r *recovery) blameRefused(from, to, lsn uint64) (found bool) {
 // names.
 func (r *recovery) checkRow() {
 	for i, g := range r.segments {
+		if g.guessed {
+			r.dateHeader(i)
+		}
 		if i == 0 {
 			continue
 		}
@@ -307,6 +310,25 @@ func (r *recovery) checkRow() {
 	}
 	if r.marker != nil {
 		r.checkStep(len(r.segments)-1, r.marker.End.Segment)
+	}
+}
+
+// dateHeader settles what may be lost with the header of segment i: the frames from the end
+// of the segment before it up to the first that is there.
+func (r *recovery) dateHeader(i int) {
+	g := r.segments[i]
+	lsn := g.FirstLSN
+	switch {
+	case g.Number == 1:
+		lsn = 1
+	case i > 0 && r.segments[i-1].Number == g.Number-1:
+		lsn = r.segments[i-1].lastLSN.Load() + 1
+	}
+	g.FirstLSN, g.Predecessor.LSN = lsn, lsn-1
+	for j := range r.flaws {
+		if f := &r.flaws[j]; f.Segment == g.path && f.Offset == 0 && f.Length == format.HeaderSize {
+			f.lsn = lsn
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 	}
 	if pt.declared > 0 {
 		r.meet(g, p, pt)
+		r.seen[pt.id] = max(r.seen[pt.id], pt.declared-1) // what is lost from here on comes later
 	}
 	if g.flawed {
 		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN()}

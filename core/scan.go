@@ -292,9 +292,9 @@ func (s *scan) readAgain() (still *badFrame, err error) {
 	return nil, err
 }
 
-// end is where the good frames end.
+// end is where the good frames end, with their padding, even if the file has lost that.
 func (s *scan) end() format.Link {
 	return format.Link{
-		Segment: s.seg.Number, End: min(s.reader.position, s.reader.limit), LSN: s.reader.lsn - 1, Chain: s.reader.chain,
+		Segment: s.seg.Number, End: s.reader.position, LSN: s.reader.lsn - 1, Chain: s.reader.chain,
 	}
 }

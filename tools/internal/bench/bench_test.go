@@ -100,6 +100,26 @@ func TestRetentionRecycles(t *testing.T) {
 	require.NoError(t, m.Close())
 }
 
+// A producer returns when all that it appended is acknowledged and counted.
+func TestProducerWaitsForItsAcks(t *testing.T) {
+	m, err := wal.Open(t.TempDir(), wal.WithSegmentSize(1<<20))
+	require.NoError(t, err)
+	partition, err := m.Partition("bench", 0)
+	require.NoError(t, err)
+	for _, inflight := range []int{1, 2, 16, 200} {
+		l := newLatencies()
+		l.counted.Store(true)
+		o := AppendOptions{RecordSize: 10, Batch: 3}
+		p := producer{partition: partition, latencies: l, records: o.batch(0), pending: make([]pending, 0, inflight)}
+		left := 101
+		require.NoError(t, p.run(func() bool { left--; return left >= 0 }))
+		_, records := l.total()
+		require.Equal(t, int64(3*101), records, "%d in flight", inflight)
+	}
+	require.Equal(t, int64(4*3*101), partition.NextOffset())
+	require.NoError(t, m.Close())
+}
+
 func TestLoadReportsErrors(t *testing.T) {
 	failure := errors.New("disk on fire")
 	_, err := runLoad(t.Context(), 2, time.Hour, func(stop <-chan struct{}, id int, _ *latencies) error {

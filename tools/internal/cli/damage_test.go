@@ -29,12 +29,29 @@ func damagedLog(t *testing.T) (dir, segment string, values []string) {
 	file, err := os.OpenFile(filepath.Join(dir, segment), os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer file.Close()
+	at := lastByteOfABatch(t, dir, 30_000)
 	b := make([]byte, 1)
-	_, err = file.ReadAt(b, 30_000)
+	_, err = file.ReadAt(b, at)
 	require.NoError(t, err)
-	_, err = file.WriteAt([]byte{b[0] ^ 0xff}, 30_000)
+	_, err = file.WriteAt([]byte{b[0] ^ 0xff}, at)
 	require.NoError(t, err)
 	return dir, segment, values
+}
+
+// lastByteOfABatch returns where the first batch behind a position of segment 1 ends.
+func lastByteOfABatch(t *testing.T, dir string, position int64) int64 {
+	t.Helper()
+	for line := range strings.Lines(ok(t, "", "dump", "--dir", dir, "--segment", "1", "--json")) {
+		item := decode[struct {
+			Kind             wal.DumpKind
+			Position, Length int64
+		}](t, line)
+		if item.Kind == wal.DumpData && item.Position > position {
+			return item.Position + item.Length - 1
+		}
+	}
+	require.Fail(t, "no batch there")
+	return 0
 }
 
 func TestDamagedLog(t *testing.T) {
