@@ -63,8 +63,11 @@ func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 	p.cut.Store(p.extents.cuts.count)
 	p.lowest.Store(p.extents.first)
 	p.visible.Store(p.extents.next)
-	if c.s.cfg.fsync != FsyncPeriodic {
+	switch {
+	case c.s.cfg.fsync != FsyncPeriodic:
 		p.stable.Store(p.extents.next)
+	case e.Kind == format.KindTruncateAfter: // what comes next at these offsets is not durable yet
+		p.stable.Store(min(p.stable.Load(), e.Base))
 	}
 	p.exists.Store(true)
 	p.notify()

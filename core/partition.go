@@ -120,7 +120,7 @@ func (p *Partition) send(ctx context.Context, r request, records []Record) (Ack,
 // offset it does nothing; beyond the next one it is ErrOffsetOutOfRange.
 func (p *Partition) TruncateBefore(ctx context.Context, offset int64) error {
 	if offset <= p.FirstOffset() {
-		return nil
+		return p.Sync(ctx) // for who truncated to there may not have come that far
 	}
 	return p.control(ctx, format.KindTruncateBefore, offset)
 }

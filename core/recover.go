@@ -318,11 +318,17 @@ func (r *recovery) checkRow() {
 func (r *recovery) dateHeader(i int) {
 	g := r.segments[i]
 	lsn := g.FirstLSN
-	switch {
-	case g.Number == 1:
+	if f := r.footers[i]; f != nil {
+		for _, p := range f.Partitions {
+			if len(p.Runs) > 0 {
+				lsn = min(lsn, p.Runs[0].LSN)
+			}
+		}
+	}
+	if g.Number == 1 {
 		lsn = 1
-	case i > 0 && r.segments[i-1].Number == g.Number-1:
-		lsn = r.segments[i-1].lastLSN.Load() + 1
+	} else if i > 0 && r.segments[i-1].Number == g.Number-1 {
+		lsn = r.joinHeader(i, lsn)
 	}
 	g.FirstLSN, g.Predecessor.LSN = lsn, lsn-1
 	for j := range r.flaws {
@@ -330,6 +336,22 @@ func (r *recovery) dateHeader(i int) {
 			f.lsn = lsn
 		}
 	}
+}
+
+// joinHeader settles the first LSN of segment i, whose header is lost, by the segment
+// before it. That one's end is a fact if it has a footer; else it is shown to end too early
+// by what comes next.
+func (r *recovery) joinHeader(i int, lsn uint64) uint64 {
+	prev := r.segments[i-1]
+	next := prev.lastLSN.Load() + 1
+	if r.footers[i-1] != nil || lsn <= next {
+		return next
+	}
+	r.flaws = append(r.flaws, flaw{lsn: next, Damage: Damage{
+		Segment: prev.path, Offset: prev.end.Load(),
+		Reason: fmt.Sprintf("the segment ends before LSN %d, the next one begins with %d", next, lsn),
+	}})
+	return lsn
 }
 
 // checkStep tells whether segments up to the last one are missing behind segment i, or

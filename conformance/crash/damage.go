@@ -168,7 +168,7 @@ func (v *victim) lost(m *wal.Manager, told []wal.Damage) *Violation {
 		}
 	}
 	for _, info := range m.Partitions() {
-		k, now := key{info.Topic, info.Partition}, state{first: info.FirstOffset, next: info.NextOffset}
+		k, next := key{info.Topic, info.Partition}, info.NextOffset
 		p, err := m.Lookup(k.topic, k.num)
 		if err != nil {
 			return violation(DamageReported, "%v: %v", k, err)
@@ -189,11 +189,12 @@ func (v *victim) lost(m *wal.Manager, told []wal.Damage) *Violation {
 				return violation(Prefix, "%v: the record at offset %d comes from a damaged log, and is none that was there", k, x.Offset)
 			}
 			delete(left[k], got)
-			now.recs, now.sum = append(now.recs, got), now.sum+got.mix()
 		}
-		// What is lost at the end nobody can tell: then the partition is as it was earlier.
-		if slices.ContainsFunc(v.parts[k].states, now.equal) {
-			delete(left, k)
+		// What is lost at the end nobody can tell.
+		for x := range left[k] {
+			if x.offset >= next {
+				delete(left[k], x)
+			}
 		}
 		known[k] = true
 	}
@@ -232,11 +233,14 @@ func names(d wal.Damage, k key, offset int64) bool {
 // segment, which nothing says the end of, and no sound frame behind it says that what
 // stood there was durable.
 func (v *victim) maySuffer(h harm) bool {
+	if h.n == 0 && h.file == v.files[0] {
+		return true // nothing says which segment is the oldest
+	}
 	if v.closed {
 		return false
 	}
-	if h.n == 0 { // no manifest lists the oldest and the newest segment
-		return h.file == v.files[0] || h.file == v.files[len(v.files)-1]
+	if h.n == 0 {
+		return h.file == v.files[len(v.files)-1]
 	}
 	if h.file != v.files[len(v.files)-1] {
 		return false
