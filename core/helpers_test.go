@@ -73,7 +73,10 @@ func open(t tester, disk *sim.Disk, opts ...wal.Option) *wal.Manager {
 	t.Helper()
 	m, err := tryOpen(disk, opts...)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = m.Close() }) // a second Close does nothing
+	t.Cleanup(func() {
+		disk.Resume()
+		_ = m.Close() // a second Close does nothing
+	})
 	return m
 }
 

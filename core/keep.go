@@ -152,16 +152,10 @@ func batchError(b *backend.Batch) error {
 	return b.Failed()
 }
 
-// hashFile returns the XXH64 of the first n bytes of a file. A file that has lost the padding
-// of its last frame gets it back as zeros.
+// hashFile returns the XXH64 of the first n bytes of a file.
 func hashFile(f io.ReaderAt, n int64) (uint64, error) {
 	h := xxhash.New()
-	got, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(f, 0, n), make([]byte, min(n, 1<<20)))
-	if rest := n - got; err == nil && rest <= format.MaxAlignment {
-		_, err = h.Write(make([]byte, rest))
-	} else if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
+	_, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(f, 0, n), make([]byte, min(n, 1<<20)))
 	return h.Sum64(), err
 }
 

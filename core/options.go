@@ -102,8 +102,15 @@ func WithRecycleLimit(n int) Option { return func(c *config) { c.recycle = n } }
 // and the segment goes. 0 never moves anything. Default 4 GiB.
 func WithMoveLimit(bytes int64) Option { return func(c *config) { c.moveLimit = bytes } }
 
-// WithLogger sets where to log. Nothing is logged for an append. Default: nowhere.
-func WithLogger(l hclog.Logger) Option { return func(c *config) { c.logger = l } }
+// WithLogger sets where to log. Nothing is logged for an append. Default, and for nil:
+// nowhere.
+func WithLogger(l hclog.Logger) Option {
+	return func(c *config) {
+		if c.logger = l; l == nil {
+			c.logger = hclog.NewNullLogger()
+		}
+	}
+}
 
 // WithHooks sets functions to call on events.
 func WithHooks(h Hooks) Option { return func(c *config) { c.hooks = h } }

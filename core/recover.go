@@ -23,6 +23,8 @@ type recovery struct {
 	pool    *bufferPool
 	// looks only: nothing is served, so nothing is made durable.
 	looks bool
+	// giveUp names segments to be left out.
+	giveUp map[string]bool
 	// progress is told of every segment read.
 	progress func(bytes int64)
 	// stop, if set, is asked now and then; its error ends the recovery.
@@ -199,6 +201,9 @@ func (r *recovery) open(number uint64) error {
 	case err == nil && g.Number != number:
 		r.refuse(number, g, size, fmt.Sprintf("the header is that of segment %d", g.Number))
 		return nil
+	case r.giveUp[g.path]:
+		r.refuse(number, g, size, "what it says does not fit the rest of the log")
+		return nil
 	case err != nil && !guessHeader(g, number):
 		r.refuse(number, g, size, err.Error())
 		return nil
@@ -325,9 +330,9 @@ func (r *recovery) dateHeader(i int) {
 			}
 		}
 	}
-	if g.Number == 1 {
-		lsn = 1
-	} else if i > 0 && r.segments[i-1].Number == g.Number-1 {
+	if i == 0 {
+		lsn = 1 // whatever came before is gone
+	} else if r.segments[i-1].Number == g.Number-1 {
 		lsn = r.joinHeader(i, lsn)
 	}
 	g.FirstLSN, g.Predecessor.LSN = lsn, lsn-1

@@ -100,8 +100,9 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 	if st.missing {
 		r.addMend(g, p, st)
+	} else {
+		_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
 	}
-	_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
 	r.seen[p.id] = max(r.seen[p.id], st.last)
 }
 
@@ -110,8 +111,8 @@ type mend struct {
 	part *Partition
 	seg  *segment // in which the loss shows
 	run  format.Run
-	// state is that of the partition before it.
-	state format.Declaration
+	// state is that of the partition before it, result behind it.
+	state, result format.Declaration
 	// The entry's LSN lies between these.
 	after, before uint64
 }
@@ -134,13 +135,15 @@ func (x *extents) truncatedAt(next int64) format.Run {
 func (r *recovery) mend(g *segment, p *Partition, run format.Run, before uint64) {
 	run.LSN = r.seen[p.id] + 1
 	r.addMend(g, p, step{Run: run, before: before})
-	_ = p.extents.apply(g, run) // it was made to follow
 }
 
 func (r *recovery) addMend(g *segment, p *Partition, st step) {
-	r.mends = append(r.mends, &mend{
+	m := &mend{
 		part: p, seg: g, run: st.Run, state: p.declaration(), after: max(st.after, r.seen[p.id]), before: st.before,
-	})
+	}
+	_ = p.extents.apply(g, st.Run) // it was made to follow
+	m.result = p.declaration()
+	r.mends = append(r.mends, m)
 }
 
 // checkLosses tells for everything that is missing, and was not truncated, what damage it
@@ -176,7 +179,7 @@ func (r *recovery) checkHoles(p *Partition) {
 	if r.explain(0, m.before) == nil {
 		r.blameBefore()
 	}
-	r.blame(m, spans, "")
+	r.blame(m, spans, fmt.Sprintf("%s: records before this segment are missing", p))
 }
 
 // blameBefore notes that what stood before the first segment is missing.

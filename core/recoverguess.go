@@ -8,10 +8,12 @@ import (
 // its footer, if it has one, and its first sound frame. The end of the segment before it
 // stays unknown, but for the LSN.
 func guessHeader(g *segment, number uint64) bool {
+	epoch, ok := footerEpoch(g, number)
+	if !ok {
+		return false
+	}
 	r := frameReader{
-		window:    window{file: g.file, limit: g.size.Load(), chunk: windowSize},
-		epoch:     footerEpoch(g, number),
-		alignment: format.MinAlignment,
+		window: window{file: g.file, limit: g.size.Load(), chunk: windowSize}, epoch: epoch, alignment: format.MinAlignment,
 	}
 	h, err := r.search(format.HeaderSize)
 	if err != nil || h == nil {
@@ -39,18 +41,20 @@ func guessHeader(g *segment, number uint64) bool {
 	return true
 }
 
-// footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none.
-func footerEpoch(g *segment, number uint64) uint64 {
+// footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none. It is
+// not ok if the trailer is that of another segment.
+func footerEpoch(g *segment, number uint64) (epoch uint64, ok bool) {
 	var b [format.TrailerSize]byte
 	size := g.size.Load()
 	if size < format.HeaderSize+format.TrailerSize {
-		return 0
+		return 0, true
 	}
 	if _, err := g.file.ReadAt(b[:], size-format.TrailerSize); err != nil {
-		return 0
+		return 0, true
 	}
-	if t, err := format.ReadTrailer(b[:]); err == nil && t.Number == number {
-		return t.Epoch
+	t, err := format.ReadTrailer(b[:])
+	if err != nil {
+		return 0, true
 	}
-	return 0
+	return t.Epoch, t.Number == number
 }

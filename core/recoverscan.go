@@ -103,7 +103,27 @@ func (r *recovery) scanOne(i int) error {
 	if err := sc.run(); err != nil {
 		return err
 	}
-	return r.checkScan(g, sc, limit, r.footers[i])
+	if err := r.checkScan(g, sc, limit, r.footers[i]); err != nil {
+		return err
+	}
+	return r.restorePadding(g, sc)
+}
+
+// restorePadding gives the last frame its padding back if the file was cut there: the
+// segment ends behind it, and will be sealed there.
+func (r *recovery) restorePadding(g *segment, sc *scan) error {
+	end := sc.end().End
+	if r.s.cfg.readOnly || sc.exact || end <= g.size.Load() {
+		return nil
+	}
+	if err := g.file.Resize(end); err != nil {
+		return fmt.Errorf("enlarge segment %s to where its last frame ends: %w", g.path, err)
+	}
+	if err := g.file.Sync(); err != nil {
+		return fmt.Errorf("sync segment %s: %w", g.path, err)
+	}
+	g.size.Store(end)
+	return nil
 }
 
 // newScan makes the scan of segment i, and tells up to where the segment should go.
@@ -182,7 +202,7 @@ func (r *recovery) checkEnds() {
 		} else {
 			sc := r.scans[i]
 			end = sc.end()
-			g.end.Store(end.End)
+			g.end.Store(min(end.End, g.size.Load()))
 			g.table = sc.table
 			g.maxTime.Store(sc.table.maxTime)
 			g.records.Store(sc.table.records)

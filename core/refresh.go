@@ -22,7 +22,8 @@ func (m *Manager) Refresh(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed
 	}
-	for _, s := range m.shards {
+	known := m.shards
+	for _, s := range known {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -30,62 +31,138 @@ func (m *Manager) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
+	return m.findLogs(known)
+}
+
+// findLogs opens the logs that a running writer has begun beside the known ones. The
+// caller holds m.mu.
+func (m *Manager) findLogs(known []*shard) error {
+	names, err := m.root.List()
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	for _, name := range names {
+		_, shared := numberedName(name, shardPrefix)
+		_, dedicated := numberedName(name, dedicatedPrefix)
+		if !shared && !dedicated || slices.ContainsFunc(known, func(s *shard) bool { return s.name == name }) {
+			continue
+		}
+		s, err := m.addShard(name)
+		if err != nil {
+			return err
+		}
+		if err := m.recoverShard(s); err != nil {
+			m.shards = m.shards[:len(m.shards)-1]
+			return errors.Join(err, s.release())
+		}
+	}
 	return nil
 }
 
 func (m *Manager) refreshShard(s *shard) error {
+	for {
+		looks, err := m.lookAt(s)
+		if errors.Is(err, errOvertaken) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		m.show(s, looks)
+		m.forgetDropped(s)
+		return nil
+	}
+}
+
+// errOvertaken: the writer dropped a segment between the listing and the reading of it.
+// What of it was moved may be in a segment that the listing does not have.
+var errOvertaken = errors.New("a segment was dropped meanwhile")
+
+// look is what is new in a segment.
+type look struct {
+	seg   *segment
+	found []newEntry
+	end   format.Link
+}
+
+// newEntry is an entry that a refresh found.
+type newEntry struct {
+	entry       format.Entry
+	lsn         uint64
+	position    int64
+	declaration format.Declaration
+}
+
+// lookAt reads what was added to a log, and shows nothing of it yet: records that were
+// moved are nowhere until all of it is known.
+func (m *Manager) lookAt(s *shard) (looks []look, err error) {
 	r := &recovery{s: s, pool: s.pool, salvage: m.cfg.allowDamage}
 	numbers, err := r.list()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	list := s.segments.all()
-	newest := uint64(0)
-	if len(list) > 0 {
-		newest = list[len(list)-1].Number
+	var newest *segment
+	if list := s.segments.all(); len(list) > 0 {
+		newest = list[len(list)-1]
 	}
-	numbers = slices.DeleteFunc(numbers, func(n uint64) bool { return n <= newest })
-	for _, n := range numbers {
-		if err := r.open(n); err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			// Dropped meanwhile, and so are those before it.
+	defer func() {
+		if err != nil { // forget what was opened
 			for _, g := range r.segments {
-				s.segments.remove(g)
-				_ = g.file.Close()
+				if g != newest {
+					s.segments.remove(g)
+					_ = g.file.Close()
+				}
 			}
-			r.segments = nil
+		}
+	}()
+	for _, n := range numbers {
+		if newest != nil && n <= newest.Number {
+			continue
+		}
+		if err := r.open(n); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = errOvertaken
+			}
+			return nil, err
 		}
 	}
-	if len(list) > 0 {
-		r.segments = append([]*segment{list[len(list)-1]}, r.segments...)
+	if newest != nil {
+		r.segments = append([]*segment{newest}, r.segments...)
 	}
-	for i := range r.segments {
+	for i, g := range r.segments {
 		end, exact := r.end(i)
-		if err := m.follow(s, r.segments[i], end, exact && i+1 < len(r.segments)); err != nil {
-			return err
+		l, err := m.follow(s, g, end, exact && i+1 < len(r.segments))
+		if err != nil && s.gone(g) {
+			if slices.Contains(numbers, g.Number) {
+				return nil, errOvertaken
+			}
+			continue // gone before the listing: what is left of it was moved to where that leads
 		}
+		if err != nil {
+			return nil, err
+		}
+		looks = append(looks, l)
 	}
-	m.forgetDropped(s)
-	return nil
+	return looks, nil
 }
 
 // follow reads on where the last look at a segment ended. What it finds is made durable,
-// unless the writer says that it is, before it is shown.
-func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) error {
+// unless the writer says that it is.
+func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) (look, error) {
+	l := look{seg: g}
 	if g.is(stateSealed) {
-		return nil
+		return l, nil
 	}
 	size, err := g.file.Size()
 	if err != nil {
-		return fmt.Errorf("size of segment %s: %w", g.path, err)
+		return l, fmt.Errorf("size of segment %s: %w", g.path, err)
 	}
 	g.size.Store(size)
 	limit := size
 	if exact {
 		limit = end.End
 	}
+	g.mu.Lock()
 	if g.table == nil {
 		g.table = newTable()
 		g.end.Store(format.HeaderSize)
@@ -93,10 +170,10 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 		g.lastLSN.Store(g.Predecessor.LSN)
 		g.setState(stateUnsealed)
 	}
+	g.mu.Unlock()
 	sc := newScan(g, limit, s.pool)
 	sc.exact = exact
 	sc.reader.position, sc.reader.lsn, sc.reader.chain = g.end.Load(), g.lastLSN.Load()+1, g.chain
-	var found []newEntry
 	sc.each = func(f *frame) error {
 		return f.each(func(e format.Entry, lsn uint64, data []byte) error {
 			n := newEntry{entry: e, lsn: lsn, position: f.Position}
@@ -107,7 +184,7 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 				}
 				n.declaration = d
 			}
-			found = append(found, n)
+			l.found = append(l.found, n)
 			return nil
 		})
 	}
@@ -120,27 +197,19 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) erro
 		return format.Declaration{}, false
 	}
 	sc.salvage = true // only so that known is asked: what was declared before this look
-	err = sc.run()
-	if (err != nil || len(sc.flaws) > 0) && s.gone(g) {
-		return nil // what was not read of it is in no segment any more, or was moved
+	if err := sc.run(); err != nil {
+		return l, err
 	}
-	if err != nil {
-		return err
+	if len(sc.flaws) > 0 && (!m.cfg.allowDamage || s.gone(g)) {
+		return l, &DamageError{Damage: (&recovery{flaws: sc.flaws}).damage()}
 	}
-	if len(sc.flaws) > 0 && !m.cfg.allowDamage {
-		return &DamageError{Damage: (&recovery{flaws: sc.flaws}).damage()}
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	last := sc.end()
-	if last.LSN > sc.durable {
+	l.end = sc.end()
+	if len(l.found) > 0 && l.end.LSN > sc.durable {
 		if err := g.file.Sync(); err != nil {
-			return fmt.Errorf("sync segment %s: %w", g.path, err)
+			return l, fmt.Errorf("sync segment %s: %w", g.path, err)
 		}
 	}
-	m.show(s, g, found, last)
-	return nil
+	return l, nil
 }
 
 // gone tells whether a running writer, of another process, has dropped a segment: its file
@@ -157,18 +226,51 @@ func (s *shard) gone(g *segment) bool {
 	return false
 }
 
-// newEntry is an entry that a refresh found.
-type newEntry struct {
-	entry       format.Entry
-	lsn         uint64
-	position    int64
-	declaration format.Declaration
+// show makes what a refresh found visible, to each partition's readers in one step. The
+// caller holds m.mu.
+func (m *Manager) show(s *shard, looks []look) {
+	byID := map[uint32]*Partition{}
+	for _, p := range s.partitions {
+		byID[p.id] = p
+	}
+	var order []uint32
+	news := map[uint32][]change{}
+	for _, l := range looks {
+		if len(l.found) > 0 {
+			l.enter()
+		}
+		for _, n := range l.found {
+			id := n.entry.Partition
+			if news[id] == nil {
+				order = append(order, id)
+			}
+			news[id] = append(news[id], change{l.seg, n})
+		}
+	}
+	for _, id := range order {
+		p := byID[id]
+		if p == nil && news[id][0].entry.Kind != format.KindDeclare {
+			continue // its declaration is damaged
+		}
+		if p == nil {
+			d := news[id][0].declaration
+			p = &Partition{topic: d.Topic, num: d.Partition, shard: s, id: id}
+			p.extents.begin(d)
+			s.mu.Lock()
+			s.partitions = append(s.partitions, p)
+			s.mu.Unlock()
+			m.partitions[partitionKey{p.topic, p.num}] = p
+			p.exists.Store(true)
+		}
+		p.take(news[id])
+	}
 }
 
-// show makes what a refresh found visible. The caller holds m.mu.
-func (m *Manager) show(s *shard, g *segment, found []newEntry, end format.Link) {
+// enter takes what was found into the segment's table, then lets readers go that far.
+func (l *look) enter() {
+	g := l.seg
 	g.mu.Lock()
-	for _, n := range found {
+	for _, n := range l.found {
 		if n.entry.Kind == format.KindDeclare {
 			g.table.declare(n.entry.Partition, n.declaration)
 			continue
@@ -178,41 +280,30 @@ func (m *Manager) show(s *shard, g *segment, found []newEntry, end format.Link) 
 	g.maxTime.Store(g.table.maxTime)
 	g.records.Store(g.table.records)
 	g.mu.Unlock()
-	g.chain = end.Chain
-	g.lastLSN.Store(end.LSN)
-	g.end.Store(end.End)
-	byID := map[uint32]*Partition{}
-	for _, p := range s.partitions {
-		byID[p.id] = p
-	}
-	for _, n := range found {
-		p := byID[n.entry.Partition]
-		if p == nil {
-			d := n.declaration
-			p = &Partition{topic: d.Topic, num: d.Partition, shard: s, id: n.entry.Partition}
-			p.extents.begin(d)
-			byID[p.id] = p
-			s.mu.Lock()
-			s.partitions = append(s.partitions, p)
-			s.mu.Unlock()
-			m.partitions[partitionKey{p.topic, p.num}] = p
-			p.exists.Store(true)
-		}
-		p.take(g, n)
-	}
+	g.chain = l.end.Chain
+	g.lastLSN.Store(l.end.LSN)
+	g.end.Store(l.end.End)
 }
 
-// take applies an entry that a refresh found.
-func (p *Partition) take(g *segment, n newEntry) {
+// change is a new entry and where it stands.
+type change struct {
+	seg *segment
+	newEntry
+}
+
+// take applies what a refresh found of a partition.
+func (p *Partition) take(list []change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := &p.extents
-	if n.entry.Kind == format.KindDeclare {
-		x.meet(n.declaration)
-	} else {
-		e := n.entry
+	for _, c := range list {
+		if c.entry.Kind == format.KindDeclare {
+			x.meet(c.declaration)
+			continue
+		}
+		e := c.entry
 		// A gap that is not declared shows as a hole to readers.
-		_ = x.apply(g, format.Run{Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: n.lsn})
+		_ = x.apply(c.seg, format.Run{Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: c.lsn})
 	}
 	p.cut.Store(x.cuts.count)
 	p.lowest.Store(x.first)

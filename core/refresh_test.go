@@ -232,6 +232,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 			require.ErrorIs(t, p.TruncateBefore(bg, 5), wal.ErrReadOnly)
 			require.ErrorIs(t, p.TruncateAfter(bg, 5), wal.ErrReadOnly)
 			require.NoError(t, ro.Sync(bg))
+			require.NoError(t, openReadOnly(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic)).Sync(bg))
 			require.NoError(t, ro.Refresh(bg))
 			require.NoError(t, ro.Close())
 			require.Equal(t, before, disk.Hash())

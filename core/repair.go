@@ -33,8 +33,9 @@ type RepairReport struct {
 }
 
 // repairRounds bounds how often Repair reads the log again and repairs what it still finds.
-// One is enough but for damage that hides other damage.
-const repairRounds = 4
+// Two are enough, one to repair and one to see that all is well, but for damage that hides
+// other damage.
+const repairRounds = 16
 
 // Repair makes a damaged log openable. It keeps every undamaged record, also those behind
 // damage, with its offset; it moves, never deletes, the files that it replaces; and where
@@ -50,15 +51,14 @@ const repairRounds = 4
 // log open, ErrNotLog where there is none, *DamageError if damage is left that it cannot
 // repair. The report is there as soon as damage was found, with an error too.
 func Repair(ctx context.Context, dir string, o RepairOptions, opts ...Option) (*RepairReport, error) {
-	p := &repairer{ctx: ctx, path: dir, o: o, opts: opts, report: &RepairReport{}}
+	p := &repairer{ctx: ctx, path: dir, o: o, opts: opts, report: &RepairReport{}, giveUp: map[string]bool{}}
 	if o.Quarantine == "" && !o.DryRun {
 		return nil, fmt.Errorf("%w: repair needs a quarantine directory", ErrInvalid)
 	}
-	if o.DryRun {
-		return p.report, p.round(0)
-	}
-	if err := p.lock(); err != nil {
-		return nil, err
+	if !o.DryRun {
+		if err := p.lock(); err != nil {
+			return nil, err
+		}
 	}
 	err := p.run()
 	p.report.Lost = joinSpans(p.report.Lost)
@@ -73,10 +73,11 @@ type repairer struct {
 	opts   []Option
 	report *RepairReport
 
-	root       backend.Dir // locked
+	root       backend.Dir // locked; nil in a dry run
 	backend    backend.Backend
 	quarantine backend.Dir // nil until it is needed
-	done       bool
+	// giveUp are segments that contradict the rest of the log.
+	giveUp map[string]bool
 }
 
 // lock takes the data directory for this repair.
@@ -103,66 +104,74 @@ func (p *repairer) close() error {
 	if p.quarantine != nil {
 		errs = append(errs, p.quarantine.Close())
 	}
-	return errors.Join(append(errs, p.root.Close())...)
+	if p.root != nil {
+		errs = append(errs, p.root.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (p *repairer) run() error {
 	for n := range repairRounds {
-		if err := p.round(n); err != nil || p.done {
+		if done, err := p.round(n); done || err != nil {
 			return err
 		}
 	}
-	return nil
+	return fmt.Errorf("cannot repair all of %s in %d rounds: %w", p.path, repairRounds, &DamageError{Damage: p.report.Damage})
 }
 
-// round reads the whole log and repairs what is damaged.
-func (p *repairer) round(n int) error {
-	x, err := examine(p.ctx, p.path, p.opts, !p.o.DryRun)
+// round reads the whole log and repairs what is damaged. It is done if nothing is.
+func (p *repairer) round(n int) (done bool, err error) {
+	x, err := examine(p.ctx, p.path, p.opts, func(r *recovery) { r.looks, r.giveUp = p.o.DryRun, p.giveUp })
 	if n > 0 && errors.Is(err, ErrNotLog) {
-		p.done = true // nothing was left that could be kept
-		return nil
+		return true, nil // nothing was left that could be kept
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	damage := x.report().Damage
 	if n == 0 {
 		p.report.Damage = damage
 	}
-	switch {
-	case len(damage) == 0:
-		p.done = true
-	case n == repairRounds-1:
-		err = fmt.Errorf("cannot repair all of %s: %w", p.path, &DamageError{Damage: damage})
-	default:
-		err = p.logs(x)
+	if len(damage) > 0 {
+		done, err = p.logs(x)
+	} else {
+		done = true
 	}
-	return errors.Join(err, x.close())
+	return done, errors.Join(err, x.close())
 }
 
-// logs repairs each log of the data directory.
-func (p *repairer) logs(x *examination) error {
-	for _, r := range x.logs {
+// logs plans the repair of each log of the data directory, then carries it out.
+func (p *repairer) logs(x *examination) (done bool, err error) {
+	plans := make([]*repairPlan, len(x.logs))
+	for i, r := range x.logs {
+		var misfit *misfitError
+		plans[i], err = r.plan()
+		if errors.As(err, &misfit) && !p.giveUp[misfit.segment] {
+			p.giveUp[misfit.segment] = true
+			p.did("%v: give the segment up", err)
+			return false, nil // look again without it
+		}
+		if err != nil {
+			return false, fmt.Errorf("repair %s: %w", p.path, err)
+		}
+	}
+	for i, r := range x.logs {
 		if len(r.flaws) == 0 {
 			continue
-		}
-		plan, err := r.plan()
-		if err != nil {
-			return fmt.Errorf("repair %s: %w", p.path, err)
 		}
 		for _, f := range r.flaws {
 			p.report.Lost = append(p.report.Lost, f.Partitions...)
 		}
 		if p.o.DryRun {
-			p.describe(r, plan)
-			p.report.Lost = joinSpans(p.report.Lost)
+			p.describe(r, plans[i])
 			continue
 		}
-		if err := p.carryOut(r, plan); err != nil {
-			return fmt.Errorf("repair %s: %w", p.path, err)
+		if err := p.carryOut(r, plans[i]); err != nil {
+			return false, fmt.Errorf("repair %s: %w", p.path, err)
 		}
 	}
-	return nil
+	clear(p.giveUp)
+	return p.o.DryRun, nil
 }
 
 func (p *repairer) did(format string, args ...any) {

@@ -131,22 +131,19 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 		list[m.part.id] = m.state
 	}
 	if b.index >= 0 {
+		earlier := b.mendedBefore(r)
 		for _, pt := range r.parts(b.index) {
 			s, ok := r.starts[startKey{b.header.Number, pt.id}]
 			if !ok {
 				continue
 			}
-			d, mended := list[pt.id]
-			if !mended || s.lsn < b.firstMend(pt.id) {
+			if d, mended := list[pt.id]; mended && b.firstMend(pt.id) < s.lsn {
+				list[pt.id] = raiseFirst(d, s.First)
+			} else if d, mended := earlier[pt.id]; mended {
+				list[pt.id] = raiseFirst(d, s.First)
+			} else {
 				list[pt.id] = s.Declaration
-				continue
 			}
-			// What was truncated meanwhile stays so.
-			if d.First = max(d.First, min(s.First, d.Next)); d.Gap > d.Next-d.First {
-				d.Gap = d.Next - d.First
-				d.GapLost = d.GapLost && d.Gap > 0
-			}
-			list[pt.id] = d
 		}
 	}
 	ids := make([]uint32, 0, len(list))
@@ -160,6 +157,27 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 		}
 	}
 	return nil
+}
+
+// mendedBefore returns where partitions stand whose loss shows in this segment and is said in
+// an earlier one.
+func (b *rebuild) mendedBefore(r *recovery) map[uint32]format.Declaration {
+	list := map[uint32]format.Declaration{}
+	for _, m := range r.mends {
+		if m.seg == r.segments[b.index] && m.run.LSN < b.header.FirstLSN {
+			list[m.part.id] = m.result
+		}
+	}
+	return list
+}
+
+// raiseFirst brings in what was truncated meanwhile, as far as there is something to truncate.
+func raiseFirst(d format.Declaration, first int64) format.Declaration {
+	if d.First = max(d.First, min(first, d.Next)); d.Gap > d.Next-d.First {
+		d.Gap = d.Next - d.First
+		d.GapLost = d.GapLost && d.Gap > 0
+	}
+	return d
 }
 
 // firstMend is the LSN of the first mend of a partition.

@@ -41,6 +41,12 @@ type rebuild struct {
 	used []lsnRange
 }
 
+// misfitError says that a segment contradicts the rest of the log: it is sound by itself, but
+// what it holds cannot come after what the others hold.
+type misfitError struct{ segment, reason string }
+
+func (e *misfitError) Error() string { return fmt.Sprintf("segment %s: %s", e.segment, e.reason) }
+
 // plan makes the plan for the repair of a log that was examined.
 func (r *recovery) plan() (*repairPlan, error) {
 	p := &repairPlan{refused: r.refused, marker: r.badMarker}
@@ -58,9 +64,11 @@ func (r *recovery) plan() (*repairPlan, error) {
 			tail = end
 		}
 		if !g.flawed {
-			prev, tail = nil, format.Link{Segment: g.Number, End: g.end.Load(), LSN: g.lastLSN.Load(), Chain: g.chain}
+			prev = nil
 			if f := r.footers[i]; f != nil {
 				tail = f.End
+			} else {
+				tail = r.scans[i].end()
 			}
 			continue
 		}
@@ -141,8 +149,8 @@ func (r *recovery) rebuild(i int, prev *rebuild, tail format.Link) *rebuild {
 }
 
 // place gives each mend an LSN, one that was lost, and a segment. What was lost took LSNs in
-// just the order in which the mends need them, so there is room; if not, the log is not
-// damaged but was written wrongly.
+// just the order in which the mends need them, so there is room; if not, some segment does
+// not belong where it stands.
 func (p *repairPlan) place(r *recovery) error {
 	var free []lsnRange
 	for _, b := range p.rebuild {
@@ -150,8 +158,8 @@ func (p *repairPlan) place(r *recovery) error {
 	}
 	if left := placeMends(r.mends, free); len(left) > 0 {
 		m := left[0]
-		return fmt.Errorf("segment %s: %s: no LSN is free between %d and %d for what is missing at offset %d",
-			m.seg.path, m.part, m.after, m.before, m.run.Base-m.run.Gap)
+		return &misfitError{m.seg.path, fmt.Sprintf("%s: no LSN is free between %d and %d for what is missing at offset %d",
+			m.part, m.after, m.before, m.run.Base-m.run.Gap)}
 	}
 	if len(r.holes) > 0 {
 		for _, m := range r.mends {
@@ -191,8 +199,8 @@ func (p *repairPlan) before(r *recovery, mends []*mend) error {
 	n := uint64(len(mends))
 	if end.Segment == 0 || end.LSN < n {
 		m := mends[0]
-		return fmt.Errorf("segment %s: %s: records at offset %d are missing, and there was nothing before this segment",
-			m.seg.path, m.part, m.run.Base-m.run.Gap)
+		return &misfitError{m.seg.path, fmt.Sprintf("%s: records at offset %d are missing, and there was nothing before",
+			m.part, m.run.Base-m.run.Gap)}
 	}
 	b := &rebuild{index: -1, end: end}
 	b.header = format.SegmentHeader{Log: r.s.id, Number: end.Segment, FirstLSN: 1}

@@ -41,6 +41,12 @@ func (r *recovery) parts(i int) []part {
 		for j := range f.Partitions {
 			p := &f.Partitions[j]
 			pt := part{id: p.ID, Declaration: p.Declaration, declared: g.FirstLSN, runs: p.Runs}
+			if i == 0 && g.guessed { // nobody knows where the segment began
+				pt.declared = f.End.LSN + 1
+				if len(p.Runs) > 0 {
+					pt.declared = p.Runs[0].LSN
+				}
+			}
 			if sc != nil && len(sc.flaws) > 0 {
 				pt.steps = mergeSteps(p.Runs, f.End.LSN+1, sc, p.ID)
 			}
@@ -115,7 +121,7 @@ func mergeRun(run format.Run, until uint64, found []step) (list []step) {
 // the next segment says.
 func (r *recovery) makeUp(i int, pt *part) bool {
 	next := int64(math.MaxInt64)
-	if r.segments[0].FirstLSN == 1 {
+	if r.segments[0].Number == 1 {
 		next = 0
 	} else if len(pt.steps) > 0 {
 		next = pt.steps[0].Base - pt.steps[0].Gap

@@ -219,6 +219,9 @@ func (s *scan) handle(bad *badFrame) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", s.seg.path, err)
 	}
+	if s.stop > 0 && behind != nil && behind.LSN < s.stop {
+		damaged = true // another segment follows this one
+	}
 	last := bad.position
 	for h := behind; h != nil && !damaged; {
 		last = h.Position + format.AlignUp(h.Length, s.reader.alignment)

@@ -128,7 +128,7 @@ func (s *shard) start() error {
 	limits := queue.Limits()
 	if limits.Depth < 1 || limits.Alignment < format.MinAlignment || limits.Alignment > format.MaxAlignment ||
 		limits.Alignment&(limits.Alignment-1) != 0 {
-		return fmt.Errorf("%w: backend %s states limits %+v", ErrInvalid, s.cfg.backend.Name(), limits)
+		return joinClose(fmt.Errorf("%w: backend %s states limits %+v", ErrInvalid, s.cfg.backend.Name(), limits), queue)
 	}
 	size := s.cfg.bufferSize &^ (4*format.MaxAlignment - 1)
 	slab, err := queue.Buffer(size)

@@ -36,7 +36,7 @@ type Report struct {
 // What it cannot find: a damaged footer of a log that was not closed cleanly, unless only
 // some bits of it differ. The footer repeats what the frames say; nothing is lost by it.
 func Verify(ctx context.Context, dir string, opts ...Option) (*Report, error) {
-	x, err := examine(ctx, dir, opts, false)
+	x, err := examine(ctx, dir, opts, func(r *recovery) { r.looks = true })
 	if err != nil {
 		return nil, err
 	}
@@ -50,14 +50,14 @@ type examination struct {
 	logs []*recovery
 }
 
-// examine reads everything in a log, and makes it durable if something will rest on it.
-func examine(ctx context.Context, dir string, opts []Option, sync bool) (*examination, error) {
+// examine reads everything in a log.
+func examine(ctx context.Context, dir string, opts []Option, configure func(*recovery)) (*examination, error) {
 	m, err := openToLook(dir, opts)
 	if err != nil {
 		return nil, err
 	}
 	x := &examination{m: m}
-	if err := x.run(ctx, sync); err != nil {
+	if err := x.run(ctx, configure); err != nil {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", dir, err), x.close())
 	}
 	return x, nil
@@ -84,7 +84,7 @@ func openToLook(dir string, opts []Option) (*Manager, error) {
 
 func (x *examination) close() error { return x.m.abort() }
 
-func (x *examination) run(ctx context.Context, sync bool) error {
+func (x *examination) run(ctx context.Context, configure func(*recovery)) error {
 	p := &progress{report: x.m.cfg.progress}
 	for _, s := range x.m.shards {
 		n, err := s.size()
@@ -96,7 +96,8 @@ func (x *examination) run(ctx context.Context, sync bool) error {
 	found := false
 	for _, s := range x.m.shards {
 		r, err := s.recover(func(r *recovery) {
-			r.everything, r.salvage, r.looks = true, true, !sync
+			configure(r)
+			r.everything, r.salvage = true, true
 			r.stop, r.progress = ctx.Err, p.add
 		})
 		if err != nil {

@@ -18,6 +18,8 @@ type Config struct {
 	States int
 	// Workloads bounds the number of workloads; 0 does not.
 	Workloads int
+	// Violations is how many workloads may find one before the run stops; 0 is 1.
+	Violations int
 	// Parallel is how many workloads run at once; 0 is one for each processor.
 	Parallel int
 	// Wrap makes the backend that the engine gets of a disk: nil is the disk itself.
@@ -75,7 +77,7 @@ func Run(cfg Config) Report {
 			for {
 				i := next.Add(1) - 1
 				mu.Lock()
-				done := total.States >= cfg.States || cfg.Workloads > 0 && i >= uint64(cfg.Workloads) || len(total.Violations) > 0
+				done := total.States >= cfg.States || cfg.Workloads > 0 && i >= uint64(cfg.Workloads) || len(total.Violations) >= max(1, cfg.Violations)
 				mu.Unlock()
 				if done {
 					return

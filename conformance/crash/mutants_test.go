@@ -1,0 +1,181 @@
+package crash
+
+// mutant is the engine with a mistake in it that loses data. The suite must find it, by a
+// check that is meant for such mistakes.
+type mutant struct {
+	name string
+	// patches are texts of the engine's source to replace, each of which stands in it once.
+	patches []patch
+	// killers are the checks meant for it.
+	killers []Check
+}
+
+type patch struct{ old, new string }
+
+// mutants are the mistakes that real logs have been seen to make.
+var mutants = []mutant{
+	{"the sync of a group is skipped", []patch{{
+		"Sync: c.s.cfg.fsync != FsyncPeriodic,\n",
+		"Sync: false,\n"}}, []Check{AckedDurable}},
+
+	{"acknowledged before it is written", []patch{{
+		"	c.inflight = append(c.inflight, g)\n	if err := c.queue.Submit(&g.batch); err != nil {",
+		`	c.inflight = append(c.inflight, g)
+	c.s.mu.Lock()
+	c.s.acked.Store(g.lastLSN())
+	for _, w := range g.waiters {
+		w.group = nil
+	}
+	c.woken, g.waiters = append(c.woken, g.waiters...), nil
+	c.s.mu.Unlock()
+	c.wakeWaiters()
+	if err := c.queue.Submit(&g.batch); err != nil {`}}, []Check{AckedDurable, ReadersDurable}},
+
+	{"acknowledged out of order", []patch{{
+		"for len(c.inflight) > 0 && c.inflight[0].complete {",
+		"for len(c.inflight) > 0 && c.anyFirst() {"}, {
+		"// drain waits until nothing is in flight.\n",
+		`func (c *committer) anyFirst() bool {
+	for i, g := range c.inflight {
+		if g.complete {
+			c.inflight[0], c.inflight[i] = g, c.inflight[0]
+			return true
+		}
+	}
+	return false
+}
+
+// drain waits until nothing is in flight.
+`}}, []Check{AckedDurable, ReadersDurable, ReadersWhole}},
+
+	{"a new segment's name is not synced", []patch{{
+		"	return c.s.dir.Sync()\n",
+		"	return nil\n"}}, []Check{AckedDurable}},
+
+	{"the epoch of frames is not checked", []patch{{
+		"	if h.Epoch != r.epoch {\n",
+		"	if false {\n"}}, []Check{NoResurrection, TornIsNotDamage}},
+
+	{"appends behind the cut after a crash", []patch{{
+		"	s.commit.init(s, queue, min(limits.Depth, maxDepth))\n",
+		"	s.commit.init(s, queue, min(limits.Depth, maxDepth))\n	s.commit.resume()\n"}, {
+		"func randomEpoch() uint64 {\n",
+		`func (c *committer) resume() {
+	list := c.s.segments.all()
+	if len(list) == 0 || !list[len(list)-1].is(stateUnsealed) {
+		return
+	}
+	g := list[len(list)-1]
+	g.setState(stateActive)
+	c.active, c.position, c.hash = g, g.end.Load(), xxhash.New()
+	for _, p := range c.s.partitions {
+		p.declared = nil
+	}
+}
+
+func randomEpoch() uint64 {
+`}}, []Check{NoResurrection, TornIsNotDamage}},
+
+	{"the end that a successor names is ignored", []patch{{
+		"if p := r.segments[i+1].Predecessor; p.Segment == g.Number && p.End >= format.HeaderSize {",
+		"if p := r.segments[i+1].Predecessor; false {"}}, []Check{NoResurrection, TornIsNotDamage}},
+
+	{"the durable LSN is not checked", []patch{{
+		"damaged = h.Durable >= s.reader.lsn\n",
+		"damaged = false\n"}}, []Check{DamageReported}},
+
+	{"the close marker is ignored", []patch{{
+		"	return numbers, r.readMarker()\n",
+		"	return numbers, nil\n"}}, []Check{DamageReported}},
+
+	{"the chain of frames is not checked", []patch{{
+		"case !r.loose && h.Chain != r.chain:",
+		"case false:"}}, []Check{DamageReported}},
+
+	{"the content of batches is not checked", []patch{{
+		"	if err == nil && r.check {\n",
+		"	if false {\n"}}, []Check{Prefix, DamageReported}},
+
+	{"recovery serves what is not synced", []patch{{
+		"		if !r.looks {\n			// What a scan",
+		"		if false {\n			// What a scan"}}, []Check{SyncedFirst}},
+
+	{"recovery does not sync the directory", []patch{{
+		"	if err := r.s.dir.Sync(); err != nil {\n		return fmt.Errorf(\"sync the log's directory: %w\", err)\n	}\n",
+		""}}, []Check{SyncedFirst, TornIsNotDamage}},
+
+	{"a segment goes before the truncation is durable", []patch{{
+		"func (c *committer) redeclare(seg *segment) error {\n	if err := c.syncNow(); err != nil {\n		return err\n	}\n",
+		"func (c *committer) redeclare(seg *segment) error {\n"}}, []Check{AckedDurable, TornIsNotDamage}},
+
+	{"a segment goes before its partitions are declared again", []patch{{
+		"	for len(parts) > 0 {\n		n := min(len(parts), redeclareAtOnce)\n",
+		"	for false {\n		n := min(len(parts), redeclareAtOnce)\n"}}, []Check{AckedDurable, Idempotent}},
+
+	{"a file is used again before its new name is durable", []patch{{
+		"		if err := k.s.dir.Sync(); err != nil {\n			return false, err\n		}\n		k.s.prepare.recycle(f)\n",
+		"		k.s.prepare.recycle(f)\n"}}, []Check{TornIsNotDamage}},
+
+	{"segments go in any order", []patch{{
+		"	if err := k.s.dir.Sync(); err != nil {\n		return false, err\n	}\n	return false, g.file.Close()\n",
+		"	return false, g.file.Close()\n"}}, []Check{TornIsNotDamage}},
+
+	{"a segment ends before it is synced", []patch{{
+		"func (c *committer) endSegment() error {\n	if err := c.syncNow(); err != nil {\n		return err\n	}\n",
+		"func (c *committer) endSegment() error {\n"}}, []Check{TornIsNotDamage, AckedDurable}},
+
+	{"one append is several batches", []patch{{
+		"func (p *Partition) AppendAsync(ctx context.Context, records ...Record) (Ack, error) {\n",
+		`func (p *Partition) AppendAsync(ctx context.Context, records ...Record) (Ack, error) {
+	if len(records) > 1 {
+		first, err := p.AppendAsync(ctx, records[0])
+		if err != nil {
+			return first, err
+		}
+		ack, err := p.AppendAsync(ctx, records[1:]...)
+		ack.offset = first.offset
+		return ack, err
+	}
+`}}, []Check{AtomicBatch, Prefix}},
+
+	{"a rollback keeps the offsets", []patch{{
+		"	p.next, p.first = p.visible.Load(), p.lowest.Load()\n",
+		"	p.first = p.lowest.Load()\n"}}, []Check{NoSpace, Prefix, FailedWrite, TornIsNotDamage}},
+
+	{"a file whose write failed is written on", []patch{{
+		"	err = fmt.Errorf(\"%s, LSN %d: %w\", c.active.at(c.tail.End), c.tail.LSN+1, err)\n	c.abandon()\n",
+		"	err = fmt.Errorf(\"%s, LSN %d: %w\", c.active.at(c.tail.End), c.tail.LSN+1, err)\n	c.chain = c.tail.Chain\n"}},
+		[]Check{FailedWrite, NoSpace, TornIsNotDamage}},
+
+	{"a failed sync is tried again", []patch{{
+		"	if err := c.writeNow(backend.Write{File: c.active.file, Sync: true}); err != nil {\n",
+		"	w := backend.Write{File: c.active.file, Sync: true}\n	if err := c.writeNow(w); err != nil && c.writeNow(w) != nil {\n"}},
+		[]Check{FailedWrite}},
+
+	{"a second failure is not final", []patch{{
+		"	c.failures++\n	if c.failures > 1 || c.s.cfg.fsync == FsyncPeriodic {\n",
+		"	if false {\n"}}, []Check{FailedWrite}},
+
+	{"lack of space is acknowledged", []patch{{
+		"		c.rollBack(noSpace(err))\n		return\n	}\n	c.failures++\n",
+		"		for _, g := range c.inflight {\n			c.acknowledge(g)\n		}\n		c.inflight = nil\n		return\n	}\n	c.failures++\n"}},
+		[]Check{NoSpace, Prefix}},
+
+	{"readers see what is not written yet", []patch{{
+		"	r.part.place(r)\n",
+		"	r.part.place(r)\n	if r.entry.Kind == format.KindData {\n		r.part.visible.Store(r.part.next)\n		r.part.stable.Store(r.part.next)\n	}\n"}},
+		[]Check{ReadersDurable, ReadersWhole, AckedDurable}},
+
+	{"a read-only open removes what it does not know", []patch{{
+		"strings.HasSuffix(name, tempSuffix) && !r.s.cfg.readOnly",
+		"strings.HasSuffix(name, tempSuffix)"}}, []Check{ReadOnlyNoChange, Recovers}},
+
+	{"the directory is not locked", []patch{{
+		"		if err := m.root.Lock(); err != nil {\n			return err\n		}\n",
+		""}}, []Check{OneWriter}},
+
+	{"the write buffer grows without bound", []patch{{
+		"			if s.cfg.noWait {\n				return nil, fmt.Errorf(\"%w: %d bytes wait to be written\", ErrBackpressure, s.ring.size)\n			}\n",
+		"			if s.cfg.noWait {\n			s.large = 0\n			b, err := s.commit.queue.Buffer(1 << 16)\n			if err == nil {\n				s.closeGroup()\n				s.large, s.openGroup = 1, s.ring.openLarge(b)\n				return s.openGroup, nil\n			}\n		}\n"}},
+		[]Check{Bounded}},
+}

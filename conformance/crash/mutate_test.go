@@ -1,0 +1,156 @@
+package crash
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var flagMutants = flag.String("crash.mutants", "", "build the mutants of the engine whose name matches, and run the suite on each")
+
+// source is the engine's source, by path.
+func source(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("..", "..", "core", "*.go"))
+	require.NoError(t, err)
+	files := map[string]string{}
+	for _, p := range paths {
+		if strings.HasSuffix(p, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(p)
+		require.NoError(t, err)
+		abs, err := filepath.Abs(p)
+		require.NoError(t, err)
+		files[abs] = string(b)
+	}
+	return files
+}
+
+// mutate returns the changed files of a mutant.
+func (m mutant) mutate(files map[string]string) (map[string]string, error) {
+	changed := map[string]string{}
+	for _, p := range m.patches {
+		var found []string
+		n := 0
+		for path, text := range files {
+			if c, ok := changed[path]; ok {
+				text = c
+			}
+			if k := strings.Count(text, p.old); k > 0 {
+				n += k
+				found = append(found, path)
+			}
+		}
+		if n != 1 {
+			return nil, fmt.Errorf("mutant %q: the text to replace stands %d times in the engine, must be once:\n%s", m.name, n, p.old)
+		}
+		text, ok := changed[found[0]]
+		if !ok {
+			text = files[found[0]]
+		}
+		changed[found[0]] = strings.Replace(text, p.old, p.new, 1)
+	}
+	return changed, nil
+}
+
+// TestMutantsApply keeps the mutants in step with the engine's source.
+func TestMutantsApply(t *testing.T) {
+	files := source(t)
+	for _, m := range mutants {
+		_, err := m.mutate(files)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var checkName = regexp.MustCompile(`(?m)\b(G\d+ [a-z0-9-]+|backend contract): `)
+
+// TestMutants builds mutants of the engine, runs the suite on each, and demands that a
+// check that is meant for its mistake fails. It prints which checks did.
+func TestMutants(t *testing.T) {
+	if *flagMutants == "" {
+		return // it takes some seconds for each: only when asked for
+	}
+	pattern, err := regexp.Compile(*flagMutants)
+	require.NoError(t, err)
+	files := source(t)
+	var table strings.Builder
+	for _, m := range mutants {
+		if !pattern.MatchString(m.name) {
+			continue
+		}
+		start := time.Now()
+		failed, out := runMutant(t, m, files)
+		checks := slices.Sorted(maps.Keys(failed))
+		verdict := "killed"
+		if !slices.ContainsFunc(m.killers, func(c Check) bool { return failed[c] > 0 }) {
+			verdict = "SURVIVED"
+			if len(checks) > 0 {
+				verdict = "killed by chance"
+			}
+			t.Errorf("mutant %q: %s; checks that failed: %v\n%s", m.name, verdict, failed, tail(out))
+		}
+		line := fmt.Sprintf("%-55s %-8s %4.1fs ", m.name, verdict, time.Since(start).Seconds())
+		for _, c := range checks {
+			line += fmt.Sprintf(" %s ×%d,", c, failed[c])
+		}
+		fmt.Println(strings.TrimSuffix(line, ","))
+		table.WriteString(line + "\n")
+	}
+	t.Logf("mutant, verdict, checks that failed:\n%s", table.String())
+}
+
+// runMutant builds the suite on a mutant, by an overlay, and runs it. It returns how often
+// each check failed.
+func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Check]int, out string) {
+	t.Helper()
+	changed, err := m.mutate(files)
+	require.NoError(t, err)
+	tmp := t.TempDir()
+	overlay := map[string]map[string]string{"Replace": {}}
+	for path, text := range changed {
+		to := filepath.Join(tmp, filepath.Base(path))
+		require.NoError(t, os.WriteFile(to, []byte(text), 0o600))
+		overlay["Replace"][path] = to
+	}
+	list, err := json.Marshal(overlay)
+	require.NoError(t, err)
+	listPath, binary := filepath.Join(tmp, "overlay.json"), filepath.Join(tmp, "mutant.test")
+	require.NoError(t, os.WriteFile(listPath, list, 0o600))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if b, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "-overlay", listPath, ".").CombinedOutput(); err != nil {
+		t.Fatalf("mutant %q does not build: %v\n%s", m.name, err, b)
+	}
+	b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
+		"-test.timeout=90s", "-crash.states=12000", "-crash.violations=4", "-crash.faults=2", "-crash.damages=8").CombinedOutput()
+	failed = map[Check]int{}
+	for _, x := range checkName.FindAllStringSubmatch(string(b), -1) {
+		failed[Check(x[1])]++
+	}
+	if strings.Contains(string(b), "panic: ") {
+		failed["panic"]++
+	}
+	return failed, string(b)
+}
+
+func tail(s string) string {
+	if len(s) > 2000 {
+		return "..." + s[len(s)-2000:]
+	}
+	return s
+}
