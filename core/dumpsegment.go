@@ -132,10 +132,10 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 	if err := d.item(DumpKind(e.Kind.String()), position, e.Length, DumpItem{Entry: info}, problem); err != nil {
 		return err
 	}
-	if e.Kind != format.KindData || problem != nil {
-		return nil
+	if e.Kind == format.KindData && problem == nil {
+		return d.records(e, name, position, data)
 	}
-	return d.records(e, name, position, data)
+	return nil
 }
 
 // records shows the records of a batch. Those of a batch that is compressed or encrypted

@@ -127,7 +127,7 @@ func (c gapCase) check(t *testing.T, moveLimit int64) {
 		requireCase(open(t, crash(t, disk)))
 		require.NoError(t, m.Close())
 		m = open(t, disk, small, wal.WithMoveLimit(moveLimit))
-		p, busy = lookup(t, m, "t", 0), lookup(t, m, "busy", 0)
+		busy = lookup(t, m, "busy", 0)
 		requireCase(m)
 	}
 	require.Greater(t, segments(t, m)[len(segments(t, m))-1].Number, uint64(3))

@@ -182,11 +182,11 @@ func TestBatchLingers(t *testing.T) {
 		disk := newDisk(t, sim.Options{Depth: 2})
 		m := open(t, disk, wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(4000, 10, delay))
 		p := partition(t, m, "t", 0)
-		took := func(append func()) time.Duration {
+		took := func(submit func()) time.Duration {
 			t.Helper()
 			groups := m.Stats().Groups
 			start := time.Now()
-			append()
+			submit()
 			require.EqualValues(t, 1, m.Stats().Groups-groups, "one group")
 			return time.Since(start)
 		}

@@ -279,7 +279,8 @@ func TestReadFromExtremes(t *testing.T) {
 	disk := newDisk(t, sim.Options{})
 	m := open(t, disk)
 	p := partition(t, m, "t", 0)
-	for range p.ReadFrom(bg, time.Now()) {
+	for _, err := range p.ReadFrom(bg, time.Now()) {
+		require.NoError(t, err)
 		t.Fatal("nothing is there")
 	}
 	for _, at := range []int64{-5, 0, 5} {
@@ -384,7 +385,8 @@ func TestUnacknowledgedRecordsAreInvisible(t *testing.T) {
 				synctest.Wait()
 				requireValues(t, p, 0, 3)
 				n := 0
-				for range m.Replay(bg) {
+				for _, err := range m.Replay(bg) {
+					require.NoError(t, err)
 					n++
 				}
 				require.Equal(t, 3, n)

@@ -63,23 +63,9 @@ func (r *recovery) scanOne(i int) error {
 			return err
 		}
 	}
-	trailer, sealed := g.readTrailer(g.size.Load())
-	var mismatch string
-	if sealed {
-		f, err := g.loadFooter(trailer)
-		if err != nil && !errors.Is(err, format.ErrCorrupt) {
-			return err
-		}
-		if end, exact := r.end(i); err == nil && exact && f.End != end {
-			mismatch = fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end)
-		} else if err == nil {
-			r.footers[i] = f
-			g.trailer = trailer
-			g.setState(stateSealed)
-		}
-		if !r.everything && r.footers[i] != nil {
-			return nil
-		}
+	mismatch, err := r.takeFooter(i)
+	if err != nil || !r.everything && r.footers[i] != nil {
+		return err
 	}
 	if r.footers[i] == nil {
 		g.setState(stateUnsealed)
@@ -107,6 +93,30 @@ func (r *recovery) scanOne(i int) error {
 		return err
 	}
 	return r.restorePadding(g, sc)
+}
+
+// takeFooter reads the footer of segment i, if it has one that is sound and ends where the
+// segment is known to end; mismatch tells if it ends elsewhere.
+func (r *recovery) takeFooter(i int) (mismatch string, err error) {
+	g := r.segments[i]
+	trailer, sealed := g.readTrailer(g.size.Load())
+	if !sealed {
+		return "", nil
+	}
+	f, err := g.loadFooter(trailer)
+	if errors.Is(err, format.ErrCorrupt) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if end, exact := r.end(i); exact && f.End != end {
+		return fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end), nil
+	}
+	r.footers[i] = f
+	g.trailer = trailer
+	g.setState(stateSealed)
+	return "", nil
 }
 
 // restorePadding gives the last frame its padding back if the file was cut there: the

@@ -212,13 +212,12 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	for name, disk := range map[string]*sim.Disk{"closed": disk, "crashed": crashed} {
 		t.Run(name, func(t *testing.T) {
 			disk := disk.Clone()
-			before := disk.Hash()
-			ro, second := openReadOnly(t, disk), openReadOnly(t, disk)
+			second := openReadOnly(t, disk)
 			w := open(t, disk, small) // the readers hold no lock
 			require.NoError(t, w.Close())
 			disk = ro2(t, disk)
-			ro = openReadOnly(t, disk)
-			before = disk.Hash()
+			ro := openReadOnly(t, disk)
+			before := disk.Hash()
 			p := lookup(t, ro, "t", 0)
 			requireValues(t, p, 0, 100)
 			_, err := p.Append(bg, record("x"))

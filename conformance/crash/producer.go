@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -322,9 +323,11 @@ func (p *producer) failed(o *op, err error) bool {
 	switch {
 	case p.w.disk.Crashed():
 		return false
-	case p.w.faulty == nil || o == nil:
+	case p.w.faulty == nil:
 		p.w.report(violation(Recovers, "%v failed on a healthy disk: %v", o, err))
 		return false
+	case o == nil: // a sync or a look at a partition: it changes nothing that it fails
+		return !errors.Is(err, wal.ErrFailed)
 	}
 	return p.w.faulty.failed(p, o, err)
 }
