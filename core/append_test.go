@@ -197,7 +197,7 @@ func TestAppendAt(t *testing.T) {
 	for range 2 {
 		require.Equal(t, want, offsets(t, p, 0))
 		require.Equal(t, want[3:], offsets(t, p, 8))
-		require.EqualValues(t, math.MaxInt64, p.NextOffset())
+		require.EqualValues(t, int64(math.MaxInt64), p.NextOffset())
 		require.EqualValues(t, len(want), m.Partitions()[0].Records)
 		require.NoError(t, m.Close())
 		m = open(t, disk)

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"math"
 	"reflect"
 	"sync"
 	"syscall"
@@ -49,7 +50,7 @@ func TestBuffers(t *testing.T) {
 	require.ErrorIs(t, d.Misuse(), sim.ErrContract, "released twice")
 	_, err = q.Buffer(0)
 	require.ErrorIs(t, err, syscall.EINVAL)
-	_, err = q.Buffer(1 << 40)
+	_, err = q.Buffer(math.MaxInt32)
 	require.ErrorIs(t, err, syscall.ENOMEM)
 	_, other := openQueue(t, d, 1)
 	c, err := other.Buffer(1)
