@@ -63,12 +63,16 @@ func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.S
 					continue
 				}
 			}
-			var lost *LostError
-			if !yield(r, err) || err != nil && !errors.As(err, &lost) {
+			if !yield(r, err) || err != nil && !isLost(err) {
 				return
 			}
 		}
 	}
+}
+
+func isLost(err error) bool {
+	var lost *LostError
+	return errors.As(err, &lost)
 }
 
 // await waits until a record behind what the cursor has read is acknowledged, or something

@@ -36,7 +36,7 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 		r.seen[pt.id] = max(r.seen[pt.id], pt.declared-1) // what is lost from here on comes later
 	}
 	if g.flawed {
-		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN()}
+		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN(), len(r.mends)}
 	}
 	for _, run := range pt.runs {
 		if pt.steps == nil {
@@ -55,11 +55,13 @@ type beginning struct {
 	before uint64
 }
 
-// start is where a partition stood when a segment began, and the LSN of the first entry
-// that the segment still has of it.
+// start is where a partition stood when a segment began.
 type start struct {
 	format.Declaration
+	// lsn is that of the first entry that the segment still has of it.
 	lsn uint64
+	// mends is how many losses had shown by then.
+	mends int
 }
 
 // startKey names a partition in a segment.
@@ -103,7 +105,9 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	} else {
 		_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
 	}
-	r.seen[p.id] = max(r.seen[p.id], st.last)
+	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
+		r.seen[p.id] = max(r.seen[p.id], st.last)
+	}
 }
 
 // mend is an entry that stands for what is lost: a repair writes it.

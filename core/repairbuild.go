@@ -139,8 +139,8 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 			}
 			if d, mended := list[pt.id]; mended && b.firstMend(pt.id) < s.lsn {
 				list[pt.id] = raiseFirst(d, s.First)
-			} else if d, mended := earlier[pt.id]; mended {
-				list[pt.id] = raiseFirst(d, s.First)
+			} else if n, mended := earlier[pt.id]; mended && n >= s.mends {
+				list[pt.id] = raiseFirst(r.mends[n].result, s.First)
 			} else {
 				list[pt.id] = s.Declaration
 			}
@@ -159,16 +159,16 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 	return nil
 }
 
-// mendedBefore returns where partitions stand whose loss shows in this segment and is said in
-// an earlier one.
-func (b *rebuild) mendedBefore(r *recovery) map[uint32]format.Declaration {
-	list := map[uint32]format.Declaration{}
-	for _, m := range r.mends {
-		if m.seg == r.segments[b.index] && m.run.LSN < b.header.FirstLSN {
-			list[m.part.id] = m.result
+// mendedBefore returns the last mend of each partition that stands in an earlier segment. Its
+// loss may have shown only in this one or behind it.
+func (b *rebuild) mendedBefore(r *recovery) map[uint32]int {
+	last := map[uint32]int{}
+	for i, m := range r.mends {
+		if m.run.LSN < b.header.FirstLSN {
+			last[m.part.id] = i
 		}
 	}
-	return list
+	return last
 }
 
 // raiseFirst brings in what was truncated meanwhile, as far as there is something to truncate.

@@ -45,6 +45,11 @@ type rebuild struct {
 // what it holds cannot come after what the others hold.
 type misfitError struct{ segment, reason string }
 
+func (m *mend) misfit() error {
+	return &misfitError{m.seg.path, fmt.Sprintf("%s: no LSN is free between %d and %d for what is missing at offset %d",
+		m.part, m.after, m.before, m.run.Base-m.run.Gap)}
+}
+
 func (e *misfitError) Error() string { return fmt.Sprintf("segment %s: %s", e.segment, e.reason) }
 
 // plan makes the plan for the repair of a log that was examined.
@@ -156,12 +161,12 @@ func (p *repairPlan) place(r *recovery) error {
 	for _, b := range p.rebuild {
 		free = append(free, b.free()...)
 	}
-	if left := placeMends(r.mends, free); len(left) > 0 {
-		m := left[0]
-		return &misfitError{m.seg.path, fmt.Sprintf("%s: no LSN is free between %d and %d for what is missing at offset %d",
-			m.part, m.after, m.before, m.run.Base-m.run.Gap)}
-	}
-	if len(r.holes) > 0 {
+	all := slices.Concat(r.holes, r.mends)
+	if left := placeMends(all, free); len(left) > 0 && len(r.holes) > 0 {
+		// What is missing at a partition's beginning may have stood before all of this.
+		if left := placeMends(r.mends, free); len(left) > 0 {
+			return left[0].misfit()
+		}
 		for _, m := range r.mends {
 			free = takeLSN(free, m.run.LSN)
 		}
@@ -170,8 +175,10 @@ func (p *repairPlan) place(r *recovery) error {
 				return err
 			}
 		}
+	} else if len(left) > 0 {
+		return left[0].misfit()
 	}
-	for _, m := range slices.Concat(r.mends, r.holes) {
+	for _, m := range all {
 		for _, b := range p.rebuild {
 			if b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN {
 				b.mends = append(b.mends, m)
