@@ -124,7 +124,11 @@ func (c *committer) syncNow() error {
 		return nil
 	}
 	c.s.count.syncs.Add(1)
-	if err := c.writeNow(backend.Write{File: c.active.file, Sync: true}); err != nil {
+	err := c.writeNow(backend.Write{File: c.active.file, Sync: true})
+	if err == nil {
+		err = c.zerosFailed()
+	}
+	if err != nil {
 		c.fail(err)
 		return c.s.sticky()
 	}

@@ -237,7 +237,11 @@ func (c *committer) collect() {
 func (c *committer) settle() {
 	for len(c.inflight) > 0 && c.inflight[0].complete {
 		g := c.inflight[0]
-		if err := g.batch.Failed(); err != nil {
+		err := g.batch.Failed()
+		if err == nil {
+			err = c.zerosFailed()
+		}
+		if err != nil {
 			c.writeFailed(err)
 			return
 		}

@@ -51,6 +51,7 @@ func (c *committer) writeFailed(err error) {
 // alone from then on.
 func (c *committer) abandon() {
 	c.awaitZeros(c.active.size.Load())
+	c.zeroing = nil
 	c.active.setState(stateUnsealed)
 	c.active.abandoned.Store(true)
 	c.active, c.chain = nil, c.tail.Chain

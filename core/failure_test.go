@@ -37,7 +37,7 @@ func TestFailedWriteIsWrittenAgainElsewhere(t *testing.T) {
 		for _, depth := range []int{1, 4} {
 			for after := range 3 {
 				t.Run(fmt.Sprintf("%s/depth %d/after %d", name, depth, after), func(t *testing.T) {
-					disk := newDisk(t, sim.Options{Depth: depth, Seed: uint64(after)})
+					disk := newDisk(t, sim.Options{Depth: depth, Seed: uint64(after), PreferWritten: depth == 4})
 					fault := fault
 					fault.After = after
 					hit := disk.Inject(fault)
@@ -303,4 +303,34 @@ func TestCloseAfterFailure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Writing zeros ahead syncs the file that the log is in. When that fails, what was
+// acknowledged and not synced before is as lost as if the log's own sync had failed.
+func TestFailedSyncOfZeros(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{PreferWritten: true})
+		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic), wal.WithSyncInterval(time.Hour),
+			wal.WithSegmentSize(60<<20), wal.WithBufferSize(1<<20))
+		p := partition(t, m, "t", 0)
+		appendValues(t, p, 5)
+		synctest.Wait()
+		hit := disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Gate: true})
+		for range 500 {
+			if _, err := p.Append(bg, big(64<<10, 'x')); err != nil {
+				require.ErrorIs(t, err, wal.ErrFailed)
+				break
+			}
+		}
+		synctest.Wait()
+		require.Positive(t, hit.Hits(), "zeros were synced")
+		_ = m.Sync(bg)
+		durable := p.DurableOffset()
+		after, err := open(t, crash(t, disk)).Lookup("t", 0)
+		if durable > 0 {
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, after.NextOffset(), durable)
+		}
+		_ = m.Close()
+	})
 }

@@ -2,6 +2,8 @@ package wal_test
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,6 +210,72 @@ func TestTruncateWhileMoving(t *testing.T) {
 			check(open(t, disk))
 		})
 	}
+}
+
+// A truncation that gets its place in the log between the reading of records and the
+// writing of their copy makes the copy stale: it must not be written, for it would bring
+// back what was truncated, over what came instead.
+func TestTruncationOvertakesMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, small, aLittle, wal.WithBufferSize(32<<10))
+		slow, cut, busy := partition(t, m, "slow", 0), partition(t, m, "cut", 0), partition(t, m, "busy", 0)
+		appendSlow(t, slow, 6)
+		appendSlow(t, cut, 6)
+		gate := make(chan struct{})
+		var held atomic.Bool
+		disk.BeforeOp(func(o sim.OpInfo) {
+			if o.Op == sim.OpRead && strings.HasSuffix(o.Name, "01.wal") && held.CompareAndSwap(false, true) {
+				<-gate // the mover is about to read
+			}
+		})
+		appendAndTruncate(busy, 60)
+		appendAndTruncate(busy, 60)
+		synctest.Wait()
+		require.True(t, held.Load(), "something is moved")
+
+		disk.Stall()
+		full := make(chan struct{})
+		for range 12 { // the write buffer is full, and the row grows
+			go func() {
+				must(busy.AppendAsync(bg, big(4000, 'x')))
+				full <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		cutDone := run(func() error { return cut.TruncateAfter(bg, 2) })
+		synctest.Wait()
+		newDone := run(func() error { _, err := cut.Append(bg, record("new"), record("new"), record("new")); return err })
+		synctest.Wait()
+		firstDone := run(func() error { return slow.TruncateBefore(bg, 3) })
+		synctest.Wait()
+		close(gate) // it reads what is there, and stands behind them
+		synctest.Wait()
+		disk.Resume()
+		for range 12 {
+			<-full
+		}
+		require.NoError(t, <-cutDone)
+		require.NoError(t, <-newDone)
+		require.NoError(t, <-firstDone)
+		check := func(m *wal.Manager) {
+			t.Helper()
+			requireSlow(t, lookup(t, m, "slow", 0), 3, 6)
+			all := collect(t, m)["cut/0"]
+			require.Equal(t, map[int64]string{0: "", 1: "", 2: "", 3: "new", 4: "new", 5: "new"}, all)
+		}
+		synctest.Wait()
+		check(m)
+		for range 3 {
+			require.NoError(t, busy.TruncateBefore(bg, busy.NextOffset()))
+			churn(t, busy, 60)
+			check(m)
+		}
+		require.Positive(t, m.Stats().MovedBytes)
+		check(open(t, crash(t, disk)))
+		require.NoError(t, m.Close())
+		check(open(t, disk))
+	})
 }
 
 func appendAndTruncate(p *wal.Partition, n int) {

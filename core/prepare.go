@@ -55,8 +55,7 @@ func (p *preparer) loop() {
 			}
 			p.ready <- p.prepare()
 		case z := <-p.zeroes:
-			p.zero(z.file, z.from, z.to)
-			close(z.done)
+			p.zero(z)
 		}
 	}
 }
@@ -112,7 +111,11 @@ func (p *preparer) prepare() prepared {
 	}
 	if p.written {
 		f.written = min(size, zeroAhead)
-		p.zero(f.file, 0, f.written)
+		z := &zeroRequest{file: f.file, to: f.written, done: make(chan struct{})}
+		if p.zero(z); z.err != nil {
+			p.discard(f)
+			f.err = fmt.Errorf("prepare a segment: %w", z.err)
+		}
 	}
 	return f
 }

@@ -89,8 +89,10 @@ func (r *recovery) run() error {
 	// A process may have died between giving a segment its name and making that durable. A
 	// reader would take its predecessor to end where it says, until a crash takes the name;
 	// a successor's name would be durable by itself, and a crash leave a hole.
-	if err := r.s.dir.Sync(); err != nil {
-		return fmt.Errorf("sync the log's directory: %w", err)
+	if !r.looks {
+		if err := r.s.dir.Sync(); err != nil {
+			return fmt.Errorf("sync the log's directory: %w", err)
+		}
 	}
 	for _, n := range numbers {
 		if err := r.open(n); err != nil {

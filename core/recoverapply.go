@@ -175,10 +175,11 @@ func (r *recovery) checkHoles(p *Partition) {
 	if len(spans) == 0 {
 		return
 	}
+	// Before the first hole there are copies that were moved to later segments, or nothing.
 	b := r.begun[p.id]
 	state := b.Declaration
-	state.Next, state.Gap, state.GapLost = state.First, 0, false
-	m := &mend{part: p, seg: b.seg, run: lostRun(b.First, b.Next), state: state, before: b.before}
+	state.Next, state.Gap, state.GapLost = max(b.First, min(spans[0].From, b.Next-1)), 0, false
+	m := &mend{part: p, seg: b.seg, run: lostRun(state.Next, b.Next), state: state, before: b.before}
 	r.holes = append(r.holes, m)
 	if r.explain(0, m.before) == nil {
 		r.blameBefore()

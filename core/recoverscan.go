@@ -82,6 +82,9 @@ func (r *recovery) scanOne(i int) error {
 		if mismatch != "" {
 			sc.remark(0, 0, mismatch)
 		}
+		if r.footers[i] == nil && sc.reader.rising {
+			sc.remark(limit, 0, "the segment was rebuilt by a repair, and its footer is gone")
+		}
 		if err := sc.hashAll(); err != nil {
 			return err
 		}
@@ -141,9 +144,13 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 	g, f := r.segments[i], r.footers[i]
 	end, exact := r.end(i)
 	limit = g.size.Load()
+	rebuilt := false
 	switch {
 	case f != nil:
 		limit, exact = f.BodyAt, true
+	case exact && r.everything:
+		limit = r.rebuiltEnd(g, end)
+		rebuilt = limit > end.End
 	case exact:
 		limit = end.End
 	}
@@ -151,7 +158,7 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 	sc.exact, sc.salvage = exact, true
 	sc.reader.loose = g.guessed
 	sc.reader.deep = r.everything
-	sc.reader.rising = f != nil && f.Repaired
+	sc.reader.rising = rebuilt || f != nil && f.Repaired
 	if i+1 < len(r.segments) && !exact && r.segments[i+1].guessed {
 		sc.stop = r.segments[i+1].FirstLSN
 	}
@@ -159,6 +166,23 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 		sc.each = func(*frame) error { return r.stop() }
 	}
 	return sc, limit
+}
+
+// rebuiltEnd returns where the frames of a segment without a footer end, of which it is known
+// where the original ended: one that was rebuilt may be longer. Frames of the original behind
+// its end are void; their LSNs lie behind its end too.
+func (r *recovery) rebuiltEnd(g *segment, end format.Link) int64 {
+	reader := frameReader{
+		window: window{file: g.file, limit: g.size.Load(), chunk: windowSize}, epoch: g.Epoch, alignment: g.Alignment,
+	}
+	limit := end.End
+	for {
+		h, err := reader.search(limit)
+		if err != nil || h == nil || h.LSN > end.LSN {
+			return limit // an error comes again when the frames are read
+		}
+		limit = h.Position + format.AlignUp(h.Length, g.Alignment)
+	}
 }
 
 // hashAll has the scan hash the segment.

@@ -31,6 +31,8 @@ type rebuild struct {
 	// follows is the rebuilt segment before this one, if the header's predecessor depends
 	// on how that comes out.
 	follows *rebuild
+	// anywhere: the segment is the first, and nobody knows where it began.
+	anywhere bool
 	// end is where the segment ends. If open, its position and chain CRC are those that
 	// come out.
 	end  format.Link
@@ -135,7 +137,7 @@ func (r *recovery) rebuild(i int, prev *rebuild, tail format.Link) *rebuild {
 	case g.Number == 1:
 		b.header.Predecessor, b.header.FirstLSN = format.Link{}, 1
 	default:
-		b.header.Predecessor.End = format.HeaderSize
+		b.header.Predecessor.End, b.anywhere = format.HeaderSize, true
 	}
 	end, exact := r.end(i)
 	switch f := r.footers[i]; {
@@ -159,6 +161,9 @@ func (r *recovery) rebuild(i int, prev *rebuild, tail format.Link) *rebuild {
 func (p *repairPlan) place(r *recovery) error {
 	var free []lsnRange
 	for _, b := range p.rebuild {
+		if b.anywhere {
+			b.begin(r.earliest(b.firstUsed()))
+		}
 		free = append(free, b.free()...)
 	}
 	all := slices.Concat(r.holes, r.mends)
@@ -195,6 +200,32 @@ func (p *repairPlan) place(r *recovery) error {
 		})
 	}
 	return nil
+}
+
+// earliest returns an LSN from which on there is room for all mends and that leaves the LSNs
+// far below for what a later repair may have to say.
+func (r *recovery) earliest(lsn uint64) uint64 {
+	n := uint64(1)
+	for _, list := range [][]*mend{r.mends, r.holes} {
+		for _, m := range list {
+			lsn = min(lsn, m.before)
+			n++
+		}
+	}
+	return lsn - min(lsn-1, n)
+}
+
+// begin has a segment of which nobody knows where it began begin with an LSN.
+func (b *rebuild) begin(lsn uint64) {
+	b.header.FirstLSN, b.header.Predecessor.LSN = lsn, lsn-1
+}
+
+// firstUsed is the LSN of the first entry that is there.
+func (b *rebuild) firstUsed() uint64 {
+	if len(b.used) > 0 {
+		return b.used[0].first
+	}
+	return b.end.LSN + 1
 }
 
 // before adds a segment before the first one, for records that stood there.

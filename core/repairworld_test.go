@@ -16,11 +16,11 @@ import (
 
 // written is a log on a simulated disk and all that was ever written to it.
 type written struct {
-	disk, orig *sim.Disk
-	log        *wal.Manager
-	parts      []*writtenPart
-	n          int
-	old        map[string][]byte // files as they were at some earlier time
+	disk  *sim.Disk
+	log   *wal.Manager
+	parts []*writtenPart
+	n     int
+	old   map[string][]byte // files as they were at some earlier time
 }
 
 // writtenPart is a partition: what is live, and what ever had an offset.
@@ -42,7 +42,7 @@ func repairOptions(disk *sim.Disk) []wal.Option {
 // newWritten writes a random log, and closes it or crashes.
 func newWritten(t *rapid.T) *written {
 	align := rapid.SampledFrom([]int{512, 4096}).Draw(t, "alignment")
-	w := &written{disk: sim.New(sim.Options{Alignment: align, NoTrace: false}), old: map[string][]byte{}}
+	w := &written{disk: sim.New(sim.Options{Alignment: align}), old: map[string][]byte{}}
 	for i := range rapid.IntRange(1, 4).Draw(t, "partitions") {
 		w.parts = append(w.parts, &writtenPart{
 			topic: fmt.Sprintf("t%d", i%2), id: int32(i), live: map[int64]string{}, ever: map[int64][]string{},
@@ -52,18 +52,25 @@ func newWritten(t *rapid.T) *written {
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		w.step(t)
 	}
+	w.end(t)
+	return w
+}
+
+// end closes the log or crashes.
+func (w *written) end(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
 		require.NoError(t, w.log.Close())
 	} else {
 		w.crash(t)
 	}
-	return w
 }
 
 func (w *written) open(t *rapid.T) {
 	var err error
 	w.log, err = wal.Open(dataDir, repairOptions(w.disk)...)
 	require.NoError(t, err)
+	m := w.log
+	t.Cleanup(func() { _ = m.Close() }) // rapid gives up some runs in the middle
 }
 
 func (w *written) crash(*rapid.T) {
@@ -160,6 +167,8 @@ type diskBatch struct {
 	topic             string
 	partition         int32
 	cut               bool // a truncation of the suffix
+	moved             bool
+	torn              bool // may pass for a torn tail
 	values            map[int64]string
 }
 
@@ -179,7 +188,7 @@ func batches(t tester, disk *sim.Disk) (list []*diskBatch) {
 			list = append(list, &diskBatch{
 				segment: i.Segment, header: [2]int64{frame.Position, frame.Position + 64},
 				dir: [2]int64{end - int64(frame.Frame.Entries)*48, end}, data: [2]int64{i.Position, i.Position + i.Length},
-				topic: i.Entry.Topic, partition: i.Entry.Partition, cut: i.Kind != wal.DumpData, values: map[int64]string{},
+				topic: i.Entry.Topic, partition: i.Entry.Partition, cut: i.Kind != wal.DumpData, moved: i.Entry.Moved, values: map[int64]string{},
 			})
 		case wal.DumpRecord:
 			list[len(list)-1].values[i.Record.Offset] = string(i.Record.Value)

@@ -191,6 +191,8 @@ func (c *committer) endSegment() error {
 	}
 	if seg := c.active; seg != nil {
 		c.awaitZeros(seg.size.Load())
+		seg.abandoned.Store(c.zerosFailed() != nil)
+		c.zeroing = nil
 		seg.hash, seg.hashed = c.hash.Sum64(), true
 		seg.chain = c.tail.Chain
 		seg.setState(stateUnsealed)

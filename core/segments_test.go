@@ -3,6 +3,7 @@ package wal_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,7 +200,7 @@ func TestNextSegmentIsPreparedInBackground(t *testing.T) {
 // in one whose file is used again, nor across a failure.
 func TestZerosAheadOfTheLog(t *testing.T) {
 	disk := newDisk(t, sim.Options{PreferWritten: true, Depth: 4})
-	m := open(t, disk, wal.WithSegmentSize(40<<20), wal.WithBufferSize(1<<20), wal.WithMaxRecordSize(64<<20))
+	m := open(t, disk, wal.WithSegmentSize(70<<20), wal.WithBufferSize(1<<20), wal.WithMaxRecordSize(64<<20))
 	p := partition(t, m, "t", 0)
 	var want int
 	for i := range 12 {
@@ -222,6 +223,45 @@ func TestZerosAheadOfTheLog(t *testing.T) {
 		next++
 	}
 	require.Equal(t, want, next)
+}
+
+// The log does not write where zeros are still on their way: they would overwrite it.
+func TestLogWaitsForZeros(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{PreferWritten: true, NoTrace: true})
+		m := open(t, disk, wal.WithSegmentSize(60<<20), wal.WithBufferSize(1<<20))
+		p := partition(t, m, "t", 0)
+		gate := make(chan struct{})
+		var from atomic.Int64
+		disk.BeforeOp(func(o sim.OpInfo) {
+			zeros := o.Len > 128<<10 && o.Offset > 0 && strings.HasSuffix(o.Name, ".wal")
+			if zeros && (o.Op == sim.OpSync || o.Op == sim.OpWrite) && from.CompareAndSwap(0, o.Offset) {
+				<-gate // these zeros take their time
+			}
+		})
+		const n = 700
+		done := run(func() error {
+			for i := range n {
+				if _, err := p.Append(bg, big(64<<10, byte(i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		synctest.Wait() // it waits for the zeros, or is done
+		require.Positive(t, from.Load(), "zeros were written ahead")
+		require.LessOrEqual(t, segments(t, m)[0].Bytes, from.Load())
+		close(gate)
+		require.NoError(t, <-done)
+		disk.BeforeOp(nil)
+		i := 0
+		for r, err := range p.Read(bg, 0) {
+			require.NoError(t, err)
+			require.Equal(t, byte(i), r.Value[0])
+			i++
+		}
+		require.Equal(t, n, i)
+	})
 }
 
 // A batch may be larger than a group, and than a segment: it gets one of its own.

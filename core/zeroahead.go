@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"sync/atomic"
+
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
@@ -25,7 +27,11 @@ const (
 type zeroRequest struct {
 	file     backend.File
 	from, to int64
-	done     chan struct{}
+	// syncing is set before the file is synced, and stays so. If that fails the kernel
+	// may never again report that the log's own data was lost: err is the log's error.
+	syncing atomic.Bool
+	err     error // valid once done is closed
+	done    chan struct{}
 }
 
 // lookAhead has the next segment prepared, and zeros written, before they are needed.
@@ -43,6 +49,9 @@ func (c *committer) lookAhead(written int) {
 		default:
 			return
 		}
+		if c.zeroing.err != nil {
+			return
+		}
 	}
 	from := format.AlignUp(max(c.zeroed, c.position+zeroAhead/4), format.MaxAlignment)
 	to := min(from+zeroAhead/2, size) &^ (format.MaxAlignment - 1)
@@ -57,38 +66,57 @@ func (c *committer) lookAhead(written int) {
 // awaitZeros waits until no zeros are being written to the next n bytes: they would
 // overwrite records.
 func (c *committer) awaitZeros(n int64) {
-	if c.zeroing != nil && c.position+n > c.zeroing.from {
-		<-c.zeroing.done
-		c.zeroing = nil
+	if z := c.zeroing; z != nil && c.position+n > z.from {
+		<-z.done
+		if z.err == nil {
+			c.zeroing = nil
+		}
 	}
 }
 
-// zero writes zeros. It is only for speed: a failure is none, for the same fault will
-// meet the log itself.
-func (p *preparer) zero(f backend.File, from, to int64) {
+// zerosFailed returns the error of a sync that the preparer made of the active segment's
+// file while, or before, the log's own data was synced; see zeroRequest.
+func (c *committer) zerosFailed() error {
+	z := c.zeroing
+	if z == nil || !z.syncing.Load() {
+		return nil
+	}
+	<-z.done
+	return z.err
+}
+
+// zero writes zeros. Though they are only for speed, a write or sync of them that fails is
+// a failure of the log: it is in the same file.
+func (p *preparer) zero(z *zeroRequest) {
+	defer close(z.done)
 	if p.broken || p.queue == nil && !p.openQueue() {
 		return
 	}
-	for from < to {
-		n := min(zeroStep, to-from)
-		if !p.write(backend.Write{File: f, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros}) {
+	for from := z.from; from < z.to; {
+		n := min(zeroStep, z.to-from)
+		z.err = p.write(backend.Write{File: z.file, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros})
+		if z.err != nil {
+			z.syncing.Store(true) // so that it is looked at
 			return
 		}
 		p.s.count.bytesWritten.Add(uint64(n))
 		from += n
 	}
 	// One sync here, or the next group's has the metadata of all this to write.
-	p.write(backend.Write{File: f, Sync: true})
+	z.syncing.Store(true)
+	z.err = p.write(backend.Write{File: z.file, Sync: true})
 }
 
-func (p *preparer) write(w backend.Write) bool {
+func (p *preparer) write(w backend.Write) error {
 	p.batch = backend.Batch{Writes: append(p.batch.Writes[:0], w)}
 	if err := p.queue.Submit(&p.batch); err != nil {
-		return false
+		return err
 	}
-	_, err := p.queue.Wait()
-	p.broken = err != nil
-	return err == nil && p.batch.Failed() == nil
+	if _, err := p.queue.Wait(); err != nil {
+		p.broken = true
+		return err
+	}
+	return p.batch.Failed()
 }
 
 func (p *preparer) openQueue() bool {
