@@ -18,33 +18,35 @@ func (q *queue) check(b *backend.Batch) error {
 	if b == nil {
 		return fmt.Errorf("%w: nil", errBatch)
 	}
-	var last *file
-	var size int64
 	for i := range b.Writes {
 		w := &b.Writes[i]
 		f, ok := w.File.(*file)
 		if !ok || f == nil || f.dir != q.dir {
 			return fmt.Errorf("%w: write %d: the file is not of this directory", errBatch, i)
 		}
-		if f != last {
-			var err error
-			if size, err = f.Size(); err != nil {
-				return err
-			}
-			last = f
+		if err := f.enter(); err != nil {
+			return f.wrap("write", err)
 		}
+		f.leave()
 		if len(w.Data) == 0 {
 			continue
 		}
-		if err := q.checkData(w, f, size); err != nil {
+		if err := q.checkData(w, f); err != nil {
 			return fmt.Errorf("%w: write %d to %s: %w", errBatch, i, f.path, err)
 		}
 	}
 	return nil
 }
 
-func (q *queue) checkData(w *backend.Write, f *file, size int64) error {
+func (q *queue) checkData(w *backend.Write, f *file) error {
 	n, align := int64(len(w.Data)), int64(q.limits.Alignment)
+	size := f.size.Load()
+	if w.Offset > size-n { // another of its descriptors may have made it longer
+		var err error
+		if size, err = f.Size(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case w.Offset < 0 || w.Offset > math.MaxInt64-n || w.Offset+n > size:
 		return fmt.Errorf("%d bytes at offset %d are outside the file's %d bytes", n, w.Offset, size)

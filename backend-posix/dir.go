@@ -117,6 +117,7 @@ func (d *dir) create(name string, size int64) (*file, error) {
 	}
 	f := &file{dir: d, path: filepath.Join(d.path, name), buffered: buffered}
 	err = extend(buffered, 0, size)
+	f.size.Store(size)
 	if err == nil && d.direct {
 		f.direct, err = d.h.openDirect(name, buffered)
 	}
@@ -195,12 +196,12 @@ func (d *dir) Sync() error {
 	return nil
 }
 
-func (d *dir) Queue(o backend.QueueOptions) (backend.Queue, error) {
+func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) {
 	if err := d.begin("queue", true); err != nil {
 		return nil, err
 	}
 	defer d.leave()
-	return newQueue(d, o), nil
+	return newQueue(d), nil
 }
 
 func (d *dir) Close() error {

@@ -131,7 +131,7 @@ func TestRenameAndRemove(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		path := tempDir(t)
 		d := openDir(t, b, path, backend.DirOptions{})
-		q := openQueue(t, d, 1)
+		q := openQueue(t, d)
 		buf := buffer(t, q, 4096)
 		old, replaced := create(t, d, "old", 4096), create(t, d, "new", 8192)
 
@@ -201,7 +201,7 @@ func TestReadOnly(t *testing.T) {
 func TestClosed(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, q := create(t, d, "f", 4096), openQueue(t, d, 1)
+		f, q := create(t, d, "f", 4096), openQueue(t, d)
 		require.NoError(t, f.Close())
 		_, readErr := f.ReadAt(make([]byte, 1), 0)
 		_, sizeErr := f.Size()

@@ -17,7 +17,7 @@ import (
 func TestReadAt(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, q := create(t, d, "f", 8192), openQueue(t, d, 1)
+		f, q := create(t, d, "f", 8192), openQueue(t, d)
 		buf := buffer(t, q, 8192)
 		p := make([]byte, 5000)
 		_, err := f.ReadAt(p, 0) // fills the cache with the zeros
@@ -45,7 +45,7 @@ func TestReadAt(t *testing.T) {
 func TestResize(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, q := create(t, d, "f", 16384), openQueue(t, d, 1)
+		f, q := create(t, d, "f", 16384), openQueue(t, d)
 		buf := buffer(t, q, 16384)
 		w := backend.Write{File: f, Data: buf.Bytes[:16384], Buffer: buf, Sync: true}
 		require.NoError(t, carryOut(t, q, w).Failed())
@@ -76,7 +76,7 @@ func TestResize(t *testing.T) {
 func TestFailedSyncStays(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, other, q := create(t, d, "f", 4096), create(t, d, "other", 4096), openQueue(t, d, 1)
+		f, other, q := create(t, d, "f", 4096), create(t, d, "other", 4096), openQueue(t, d)
 		buf := buffer(t, q, 4096)
 
 		// A pipe cannot be synced: the same as a device that fails, once.
@@ -112,7 +112,7 @@ func TestFailedSyncedWriteStays(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {
 		path := tempDir(t)
 		d := openDir(t, b, path, backend.DirOptions{})
-		f, q := create(t, d, "f", 8192), openQueue(t, d, 1)
+		f, q := create(t, d, "f", 8192), openQueue(t, d)
 		buf := buffer(t, q, 8192)
 		readOnly, err := os.Open(filepath.Join(path, "f"))
 		require.NoError(t, err)

@@ -81,9 +81,9 @@ func openFile(t testing.TB, d backend.Dir, name string) backend.File {
 	return f
 }
 
-func openQueue(t testing.TB, d backend.Dir, depth int) backend.Queue {
+func openQueue(t testing.TB, d backend.Dir) backend.Queue {
 	t.Helper()
-	q, err := d.Queue(backend.QueueOptions{Depth: depth})
+	q, err := d.Queue(backend.QueueOptions{Depth: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
 	return q

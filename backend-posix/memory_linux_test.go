@@ -22,7 +22,7 @@ import (
 func TestBufferMemory(t *testing.T) {
 	const size = 256 << 20
 	d := openDir(t, New(), tempDir(t), backend.DirOptions{})
-	q := openQueue(t, d, 1)
+	q := openQueue(t, d)
 	virtual, resident := memory(t)
 	released, err := q.Buffer(size)
 	require.NoError(t, err)
@@ -130,5 +130,5 @@ func TestDirectMode(t *testing.T) {
 	fallback := openDir(t, New(), "/proc/self", backend.DirOptions{})
 	assert.False(t, isDirect(fallback))
 	assert.Contains(t, fallback.(*dir).String(), "O_TMPFILE")
-	assert.Equal(t, sectorSize, openQueue(t, fallback, 1).Limits().Alignment)
+	assert.Equal(t, sectorSize, openQueue(t, fallback).Limits().Alignment)
 }

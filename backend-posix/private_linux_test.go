@@ -94,7 +94,7 @@ func TestRenamedDirectory(t *testing.T) {
 		d := openDir(t, b, was, backend.DirOptions{Create: true})
 		require.NoError(t, os.Rename(was, is))
 		require.NoError(t, os.Mkdir(was, 0o700)) // a decoy
-		q := openQueue(t, d, 1)
+		q := openQueue(t, d)
 		buf := buffer(t, q, 4096)
 		f := create(t, d, "f", 4096)
 		require.NoError(t, carryOut(t, q, backend.Write{File: f, Data: buf.Bytes[:4096], Buffer: buf, Sync: true}).Failed())

@@ -2,61 +2,31 @@ package posix
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/chronik-go/wal/core/backend"
 )
 
-// maxDepth bounds the worker goroutines of a queue. A file system lets few synced
-// writes of one file proceed at a time; more of them only wait there.
-const maxDepth = 4
-
-// queue writes batches. With a depth of 1 it has no goroutine: Submit keeps the
-// batch and Wait writes it, so that a group commit costs its system calls and no
-// hand-over. With a larger depth as many workers take batches from a channel.
+// queue writes one batch at a time: Submit keeps it and Wait writes it, on the caller's
+// goroutine, so that a group commit costs its system calls and no hand-over. Workers
+// that keep more batches in flight were measured to be slower, see docs/performance.md:
+// a file system lets the synced writes of one file in one by one.
 type queue struct {
-	dir    *dir
-	limits backend.Limits
-	closed bool
-	pool   pool
-	wake   chan struct{} // holds at most one wake
-
-	// Depth 1.
+	dir     *dir
+	limits  backend.Limits
+	closed  bool
+	pool    pool
+	wake    chan struct{} // holds at most one wake
 	pending *backend.Batch
-	inline  executor
-
-	// Depth over 1: neither channel ever blocks, each has room for depth batches.
-	work, done chan *backend.Batch
-	inFlight   int
-	workers    sync.WaitGroup
+	exec    executor
 }
 
 var _ backend.Queue = (*queue)(nil)
 
-func newQueue(d *dir, o backend.QueueOptions) *queue {
-	depth := min(max(o.Depth, 1), maxDepth)
-	q := &queue{
+func newQueue(d *dir) *queue {
+	return &queue{
 		dir:    d,
-		limits: backend.Limits{Alignment: d.alignment, Depth: depth, PreferWritten: d.direct},
+		limits: backend.Limits{Alignment: d.alignment, Depth: 1, PreferWritten: d.direct},
 		wake:   make(chan struct{}, 1),
-	}
-	if depth == 1 {
-		return q
-	}
-	q.work = make(chan *backend.Batch, depth)
-	q.done = make(chan *backend.Batch, depth)
-	for range depth {
-		q.workers.Go(q.worker)
-	}
-	return q
-}
-
-// worker ends when Close closes work.
-func (q *queue) worker() {
-	var x executor
-	for b := range q.work {
-		x.run(b)
-		q.done <- b
 	}
 }
 
@@ -74,19 +44,14 @@ func (q *queue) Submit(b *backend.Batch) error {
 	if err := q.check(b); err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
-	if q.inFlight == q.limits.Depth {
-		return fmt.Errorf("submit: %w: %d batches are in flight, call Wait first", errBatch, q.inFlight)
+	if q.pending != nil {
+		return fmt.Errorf("submit: %w: another batch is in flight, call Wait first", errBatch)
 	}
 	b.Err = nil
 	for i := range b.Writes {
 		b.Writes[i].Err = nil
 	}
-	q.inFlight++
-	if q.work == nil {
-		q.pending = b
-	} else {
-		q.work <- b
-	}
+	q.pending = b
 	return nil
 }
 
@@ -98,17 +63,11 @@ func (q *queue) Wait() (*backend.Batch, error) {
 	}
 	if b := q.pending; b != nil {
 		q.pending = nil
-		q.inFlight--
-		q.inline.run(b)
+		q.exec.run(b)
 		return b, nil
 	}
-	select {
-	case b := <-q.done: // nil, and so never ready, with a depth of 1
-		q.inFlight--
-		return b, nil
-	case <-q.wake:
-		return nil, nil
-	}
+	<-q.wake
+	return nil, nil
 }
 
 func (q *queue) Wake() {
@@ -118,7 +77,7 @@ func (q *queue) Wake() {
 	}
 }
 
-// Close writes what was submitted, ends the workers and frees all buffers.
+// Close writes what was submitted and frees all buffers.
 func (q *queue) Close() error {
 	if q.closed {
 		return fmt.Errorf("close queue: %w", backend.ErrClosed)
@@ -126,11 +85,7 @@ func (q *queue) Close() error {
 	q.closed = true
 	if b := q.pending; b != nil {
 		q.pending = nil
-		q.inline.run(b)
-	}
-	if q.work != nil {
-		close(q.work)
-		q.workers.Wait()
+		q.exec.run(b)
 	}
 	q.pool.close()
 	return nil

@@ -22,7 +22,7 @@ func TestFileSizeLimit(t *testing.T) {
 		runInChild(t, nil)
 		return
 	}
-	bothModesAllDepths(t, func(t *testing.T, d backend.Dir, q backend.Queue) {
+	bothModesQueue(t, func(t *testing.T, d backend.Dir, q backend.Queue) {
 		for _, sync := range []bool{true, false} {
 			for _, limit := range []int{8192, 10_000, 12_288} {
 				t.Run(fmt.Sprint("sync ", sync, ", limit ", limit), func(t *testing.T) {
@@ -132,7 +132,7 @@ func testFullDisk(t *testing.T, d backend.Dir, path string) {
 	require.Empty(t, names, "a file that could not be made is gone")
 
 	const size = 4 << 20
-	f, q := create(t, d, "f", size), openQueue(t, d, 1)
+	f, q := create(t, d, "f", size), openQueue(t, d)
 	requireZeros(t, content(t, f))
 	require.ErrorIs(t, f.Resize(64<<20), syscall.ENOSPC)
 	require.Len(t, content(t, f), size, "a file that could not grow is as it was")

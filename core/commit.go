@@ -40,6 +40,7 @@ type committer struct {
 	asked    bool          // the preparer works on, or holds, a file for this committer
 	zeroed   int64
 	zeroing  *zeroRequest
+	usual    int // size of a group, bytes, smoothed
 }
 
 func (c *committer) init(s *shard, queue backend.Queue, depth int) {

@@ -49,9 +49,10 @@ type fairLock struct {
 	spare    []chan struct{}
 }
 
-// spinLimit is about as long as the critical section takes: a longer wait means that
-// its holder lost its processor.
-const spinLimit = 128
+// spinLimit is how often a waiter looks before it sleeps: for about a microsecond, some
+// critical sections long. A sleeper that is handed the lock holds up all behind it until it
+// is scheduled, so a short spin makes the waits of all producers longer.
+const spinLimit = 1000
 
 func (l *fairLock) TryLock() bool {
 	t := l.serving.Load()

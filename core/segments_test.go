@@ -225,6 +225,24 @@ func TestZerosAheadOfTheLog(t *testing.T) {
 	require.Equal(t, want, next)
 }
 
+// Among large groups there is always a small one; zeros for its sake would double the bytes
+// that all of them write.
+func TestLargeGroupsGetNoZeros(t *testing.T) {
+	disk := newDisk(t, sim.Options{PreferWritten: true, NoTrace: true})
+	m := open(t, disk, wal.WithSegmentSize(1<<30), wal.WithBufferSize(4<<20))
+	p := partition(t, m, "t", 0)
+	for i := range 300 {
+		size := 400 << 10
+		if i%8 == 7 {
+			size = 1 << 10
+		}
+		must(p.Append(bg, big(size, 'x')))
+	}
+	s := m.Stats()
+	const headOfSegments = 2 * 32 << 20 // of this one and the one prepared
+	require.Less(t, s.BytesWritten, s.Bytes+s.Bytes/4+headOfSegments)
+}
+
 // The log does not write where zeros are still on their way: they would overwrite it.
 func TestLogWaitsForZeros(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,8 @@ const (
 	// zeroStep is how much is zeroed by one write, bytes: little, for a group that
 	// comes meanwhile waits behind it.
 	zeroStep = 256 << 10
-	// zeroMaxGroup is the largest group, bytes, that is worth zeroing for.
+	// zeroMaxGroup is the size of groups, bytes, in a smoothed mean, up to which zeros are
+	// worth it: among large groups there is always a small one.
 	zeroMaxGroup = 128 << 10
 )
 
@@ -40,7 +41,8 @@ func (c *committer) lookAhead(written int) {
 	if c.position > size/4 {
 		c.ask()
 	}
-	if !c.s.prepare.written || written > zeroMaxGroup || c.zeroed >= size || c.position+zeroAhead/2 < c.zeroed {
+	c.usual += (written - c.usual) / 8
+	if !c.s.prepare.written || c.usual > zeroMaxGroup || c.zeroed >= size || c.position+zeroAhead/2 < c.zeroed {
 		return
 	}
 	if c.zeroing != nil {
