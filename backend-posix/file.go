@@ -3,6 +3,7 @@ package posix
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -45,7 +46,15 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 		return 0, f.wrap("read", err)
 	}
 	defer f.leave()
-	return f.buffered.ReadAt(p, off)
+	n, err := readDirect(f.direct, p, off)
+	if err != nil && err != io.EOF {
+		err = f.wrap("read", err)
+	}
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	m, err := f.buffered.ReadAt(p[n:], off+int64(n))
+	return n + m, err
 }
 
 func (f *file) Size() (int64, error) {

@@ -3,6 +3,7 @@ package posix
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -63,11 +64,51 @@ func TestSyncDropsCache(t *testing.T) {
 		require.NotZero(t, cachedPages(t, filepath.Join(path, "f"), size))
 		require.NoError(t, f.Sync())
 		assert.Zero(t, cachedPages(t, filepath.Join(path, "f"), size))
-		content(t, f)
+		readCached(t, f, size)
 		reader := openFile(t, openDir(t, b, path, backend.DirOptions{ReadOnly: true}), "f")
 		require.NotZero(t, cachedPages(t, filepath.Join(path, "f"), size))
 		require.NoError(t, reader.Sync())
 		assert.Zero(t, cachedPages(t, filepath.Join(path, "f"), size), "through a read-only descriptor too")
+	})
+}
+
+// readCached reads in pieces that are too small to be read past the cache.
+func readCached(t *testing.T, f backend.File, size int) {
+	t.Helper()
+	p := make([]byte, 64<<10)
+	for at := 0; at < size; at += len(p) {
+		_, err := f.ReadAt(p, int64(at))
+		require.NoError(t, err)
+	}
+}
+
+// A scan reads past the page cache, from any place and also the end, what small reads get.
+func TestReadsPastCache(t *testing.T) {
+	bothModes(t, func(t *testing.T, b *Backend) {
+		const size = 3<<20 + 8192
+		path := tempDir(t)
+		d := openDir(t, b, path, backend.DirOptions{})
+		f := create(t, d, "f", size)
+		want := make([]byte, size)
+		fill(want, 7)
+		require.NoError(t, os.WriteFile(filepath.Join(path, "f"), want, 0o600))
+		require.NoError(t, f.Sync())
+		p := make([]byte, 1<<20)
+		for _, at := range []int64{0, 4096, 2 << 20} {
+			n, err := f.ReadAt(p, at)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want[at:at+int64(n)], p), "from byte %d", at)
+		}
+		cached := cachedPages(t, filepath.Join(path, "f"), size)
+		assert.Equal(t, isDirect(d), cached == 0, "%d pages are in the cache", cached)
+		n, err := f.ReadAt(p, 3<<20)
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, want[3<<20:], p[:n])
+		for _, at := range []int64{1, 512, size - 5000} { // not what can be read directly
+			n, err := f.ReadAt(p[:len(p)-1], at)
+			require.True(t, err == nil || err == io.EOF)
+			require.True(t, bytes.Equal(want[at:at+int64(n)], p[:n]), "from byte %d", at)
+		}
 	})
 }
 

@@ -89,9 +89,10 @@ func (snap *snapshot) release() {
 
 func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(Entry, error) bool) bool {
 	r := frameReader{
-		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: true},
+		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: true, ahead: true},
 		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
 	}
+	defer r.release()
 	for {
 		if err := ctx.Err(); err != nil {
 			yield(Entry{}, err)
