@@ -62,6 +62,10 @@ CRASH_SEED   := 1
 crash: ## crash the log on the simulated disk in CRASH_STATES distinct ways, check every guarantee
 	go test -count=1 -timeout 60m ./conformance/crash -run 'TestCrashStates$$' -v -crash.states=$(CRASH_STATES) -crash.seed=$(CRASH_SEED)
 
+.PHONY: mutants
+mutants: ## break the engine in each way that loses data, check that the check meant for it fails
+	go test -count=1 -timeout 30m ./conformance/crash -run 'TestMutants$$' -v -crash.mutants=.
+
 .PHONY: kill-test
 kill-test: ## kill a writing process 1,000 times, check that nothing acknowledged is lost
 	go run ./tools/cmd/wal-crashdemo -kills 1000 $(ARGS)

@@ -29,8 +29,9 @@ type victim struct {
 // failure finds it with nothing under way.
 func newVictim(seed uint64, closed bool, wrap func(*sim.Disk) backend.Backend) (*victim, *Violation) {
 	p := newPlan(seed)
-	p.mode, p.rounds, p.ops, p.shared = wal.FsyncAlways, 1, 12, 1
-	p.options = append(p.options, wal.WithShards(1), wal.WithFsyncMode(wal.FsyncAlways), wal.WithMoveLimit(0))
+	p.setMode(wal.FsyncAlways)
+	p.rounds, p.ops, p.shared = 1, 12, 1
+	p.options = append(p.options, wal.WithShards(1), wal.WithMoveLimit(0))
 	d := sim.New(p.disk)
 	k := &known{ops: map[uint64]*op{}}
 	w := newWorkload(p, d, wrap(d), k, nil)

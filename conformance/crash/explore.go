@@ -19,6 +19,8 @@ type explorer struct {
 	depth int
 	// sparse looks at fewer points and images.
 	sparse bool
+	// reboot: a process that dies takes the machine with it.
+	reboot bool
 	// before judges what is recovered before the open for writing, with which the history
 	// begins, has returned: nil if that must be the base.
 	before func(*recovered) *Violation
@@ -104,7 +106,7 @@ func (e *explorer) dump() string {
 // images draws the images to make where so many units are unsynced.
 func (e *explorer) images(units int) []sim.Image {
 	list := []sim.Image{{Mode: sim.DropAll}}
-	if e.r.IntN(2) == 0 {
+	if e.r.IntN(2) == 0 && !e.reboot {
 		list = append(list, sim.Image{Mode: sim.Kill, Seed: e.r.Uint64(), Torn: true})
 	}
 	if units == 0 {

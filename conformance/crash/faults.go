@@ -3,6 +3,9 @@ package crash
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
+	"syscall"
 
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
@@ -17,8 +20,32 @@ type faults struct {
 	heal func(*sim.Disk)
 	// unreadable: reading may fail too.
 	unreadable bool
-	// reboot: the log is not opened again without a crash.
+	// reboot: the log is not opened again without a crash of the machine.
 	reboot bool
+	// What the log told of failures: those it wrote on after, and the last ones.
+	survived, sticky atomic.Int32
+}
+
+// told notes what the log tells of its failures.
+func (f *faults) told(_ error, sticky bool) {
+	if sticky {
+		f.sticky.Add(1)
+	} else {
+		f.survived.Add(1)
+	}
+}
+
+// checkSticky checks that one failure is survived and the next one is for good.
+func (f *faults) checkSticky(w *workload, m *wal.Manager) {
+	if n := f.survived.Load(); n > 1 {
+		w.report(violation(f.check, "the log went on writing after %d failures", n))
+	}
+	if f.sticky.Load() == 0 {
+		return
+	}
+	if _, err := m.Append(ctx, "after", 0, wal.Record{}); !errors.Is(err, wal.ErrFailed) {
+		w.report(violation(f.check, "a log that has failed takes an append: %v", err))
+	}
 }
 
 // failed decides what the error of an operation means for it: that it is not in the log,
@@ -39,7 +66,8 @@ func (f *faults) failed(p *producer, o *op, err error) bool {
 }
 
 func typed(err error) bool {
-	return errors.Is(err, wal.ErrFailed) || errors.Is(err, wal.ErrNoSpace) || errors.Is(err, wal.ErrOffsetOutOfRange)
+	return errors.Is(err, wal.ErrFailed) || errors.Is(err, wal.ErrNoSpace) || errors.Is(err, wal.ErrOffsetOutOfRange) ||
+		errors.Is(err, syscall.EIO) // no memory for a large batch, say
 }
 
 // forget makes now compute the partition's states again, without what has failed.
@@ -76,6 +104,7 @@ func (f *faults) openFailed(w *workload, err error) {
 // end checks a log whose disk went wrong: what is acknowledged can be read, a failure is
 // sticky, and the next open recovers.
 func (f *faults) end(w *workload, m *wal.Manager) {
+	f.checkSticky(w, m)
 	if !f.unreadable {
 		f.readable(w, m)
 	}
@@ -196,45 +225,52 @@ type fault struct {
 	name  string
 	check Check
 	// inject arms it, to strike after so many matching operations, and returns what tells
-	// whether it struck.
-	inject func(d *sim.Disk, after int) (struck func() bool)
+	// how often it struck.
+	inject func(d *sim.Disk, after int) (strikes func() int)
 	heal   func(d *sim.Disk)
 	// within bounds after.
 	within     int
 	unreadable bool
 	reboot     bool
+	// modes are the modes that the fault is about; none: all.
+	modes []wal.FsyncMode
 }
 
-// runFault runs one workload with a fault and explores its crashes.
-func runFault(f fault, seed uint64, wrap func(*sim.Disk) backend.Backend) (*counts, bool, *Violation) {
+// runFault runs one workload with a fault and explores its crashes. It tells how often the
+// fault struck.
+func runFault(f fault, seed uint64, wrap func(*sim.Disk) backend.Backend) (*counts, int, *Violation) {
 	p := newPlan(seed)
 	p.shared, p.rounds, p.ops = 0, 1, 10
 	p.options = append(p.options, wal.WithShards(1))
+	if len(f.modes) > 0 {
+		p.setMode(f.modes[seed%uint64(len(f.modes))])
+	}
 	where := fmt.Sprintf("fault %s, seed %d (%s)\n\trepeat with: go test ./crash -run 'TestFaults/%s' -crash.seed=%d -crash.faults=1",
-		f.name, seed, p.text, f.name, seed)
+		f.name, seed, p, f.name, seed)
 	c := &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}
 	d := sim.New(p.disk)
 	w := newWorkload(p, d, wrap(d), &known{ops: map[uint64]*op{}}, nil)
-	struck := f.inject(d, newRand(seed, 5).IntN(f.within))
+	strikes := f.inject(d, newRand(seed, 5).IntN(f.within))
 	w.faulty = &faults{check: f.check, unreadable: f.unreadable, reboot: f.reboot, heal: f.heal}
+	w.plan.options = append(slices.Clip(p.options), wal.WithHooks(wal.Hooks{Failed: w.faulty.told}))
 	w.history.faulty = true
 	h, found := w.run()
 	if len(found) > 0 {
-		return c, struck(), found[0].in(where)
+		return c, strikes(), found[0].in(where)
 	}
 	e := newExplorer(h, c, wrap, 0)
-	e.sparse, e.nests = true, 2
+	e.sparse, e.nests, e.reboot = true, 2, f.reboot
 	v := e.run()
 	if v == nil && w.reopened != nil {
 		v = e.reopened(w.reopened)
 	}
 	if v == nil {
-		return c, struck(), nil
+		return c, strikes(), nil
 	}
 	if v.Check == AckedDurable {
 		v.Check = f.check
 	}
-	return c, struck(), v.in(where)
+	return c, strikes(), v.in(where)
 }
 
 // reopened compares what an open after the fault, without a crash, found.

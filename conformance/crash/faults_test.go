@@ -5,26 +5,25 @@ import (
 	"syscall"
 	"testing"
 
+	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend/sim"
 )
 
 var flagFaults = flag.Int("crash.faults", 6, "workloads with each kind of fault")
 
 // inject arms faults that strike after the same number of operations each.
-func inject(fs ...sim.Fault) func(*sim.Disk, int) func() bool {
-	return func(d *sim.Disk, after int) func() bool {
+func inject(fs ...sim.Fault) func(*sim.Disk, int) func() int {
+	return func(d *sim.Disk, after int) func() int {
 		var all []*sim.Injection
 		for _, f := range fs {
 			f.After = after
 			all = append(all, d.Inject(f))
 		}
-		return func() bool {
+		return func() (n int) {
 			for _, j := range all {
-				if j.Hits() > 0 {
-					return true
-				}
+				n += j.Hits()
 			}
-			return false
+			return n
 		}
 	}
 }
@@ -65,19 +64,19 @@ func faultTable() []fault {
 	}
 	full := fault{name: "disk-full", check: NoSpace, within: 40,
 		heal: func(d *sim.Disk) { d.SetCapacity(0) },
-		inject: func(d *sim.Disk, after int) func() bool {
+		inject: func(d *sim.Disk, after int) func() int {
 			d.SetCapacity(int64(after+2) << 13)
-			return func() bool { return true }
+			return func() int { return 1 }
 		}}
 	readOnly := fault{name: "erofs", check: FailedWrite, within: 100,
 		heal: func(d *sim.Disk) { d.BeforeOp(nil); d.ReadOnly(false) },
-		inject: func(d *sim.Disk, after int) func() bool {
+		inject: func(d *sim.Disk, after int) func() int {
 			d.BeforeOp(func(sim.OpInfo) {
 				if d.Ops() >= after {
 					d.ReadOnly(true)
 				}
 			})
-			return func() bool { return d.Ops() > after }
+			return func() int { return max(0, d.Ops()-after) }
 		}}
 	read := one("read-eio", FailedWrite, 30, sim.Fault{Op: sim.OpRead})
 	read.unreadable = true
@@ -85,7 +84,12 @@ func faultTable() []fault {
 	// another process tells: only a crash does.
 	gate := one("dirsync-eio-gate", FailedWrite, 8, sim.Fault{Op: sim.OpDirSync, Gate: true})
 	gate.reboot = true
-	return append(table, full, readOnly, read, gate)
+	often := one("write-eio-often", FailedWrite, 40, sim.Fault{Op: sim.OpWrite, Name: anyLog, Times: 9})
+	often.modes = []wal.FsyncMode{wal.FsyncAlways, wal.FsyncBatch}
+	// In mode periodic the sync is one for itself, of records that are acknowledged.
+	periodic := one("periodic-sync-eio-gate", FailedWrite, 6, sim.Fault{Op: sim.OpSync, Name: anyLog, Gate: true})
+	periodic.modes = []wal.FsyncMode{wal.FsyncPeriodic}
+	return append(table, full, readOnly, read, gate, often, periodic)
 }
 
 // TestFaults lets things go wrong on the disk while a workload runs: nothing that failed is
@@ -96,10 +100,8 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			strikes := 0
 			for i := range *flagFaults {
-				_, struck, v := runFault(f, *flagSeed+uint64(i), plain)
-				if struck {
-					strikes++
-				}
+				_, n, v := runFault(f, *flagSeed+uint64(i), plain)
+				strikes += n
 				if v != nil {
 					t.Fatal(v)
 				}

@@ -31,14 +31,13 @@ var mutants = []mutant{
 	c.wakeWaiters()
 	if err := c.queue.Submit(&g.batch); err != nil {`}}, []Check{AckedDurable, ReadersDurable}},
 
-	{"acknowledged out of order", []patch{{
+	{"acknowledged with the groups before it in flight", []patch{{
 		"for len(c.inflight) > 0 && c.inflight[0].complete {",
-		"for len(c.inflight) > 0 && c.anyFirst() {"}, {
+		"for len(c.inflight) > 0 && c.anyComplete() {"}, {
 		"// drain waits until nothing is in flight.\n",
-		`func (c *committer) anyFirst() bool {
-	for i, g := range c.inflight {
+		`func (c *committer) anyComplete() bool {
+	for _, g := range c.inflight {
 		if g.complete {
-			c.inflight[0], c.inflight[i] = g, c.inflight[0]
 			return true
 		}
 	}
@@ -46,7 +45,7 @@ var mutants = []mutant{
 }
 
 // drain waits until nothing is in flight.
-`}}, []Check{AckedDurable, ReadersDurable, ReadersWhole}},
+`}}, []Check{AckedDurable, ReadersDurable, ReadersWhole, NoResurrection}},
 
 	{"a new segment's name is not synced", []patch{{
 		"	return c.s.dir.Sync()\n",
@@ -69,7 +68,7 @@ var mutants = []mutant{
 	g.setState(stateActive)
 	c.active, c.position, c.hash = g, g.end.Load(), xxhash.New()
 	for _, p := range c.s.partitions {
-		p.declared = nil
+		p.declared = new(segment)
 	}
 }
 
@@ -150,7 +149,7 @@ func randomEpoch() uint64 {
 	{"a failed sync is tried again", []patch{{
 		"	err := c.writeNow(backend.Write{File: c.active.file, Sync: true})\n	if err == nil {\n		err = c.zerosFailed()\n",
 		"	w := backend.Write{File: c.active.file, Sync: true}\n	err := c.writeNow(w)\n	if err != nil {\n		err = c.writeNow(w)\n	}\n	if err == nil {\n		err = c.zerosFailed()\n"}},
-		[]Check{FailedWrite}},
+		[]Check{FailedWrite, TornIsNotDamage}},
 
 	{"a second failure is not final", []patch{{
 		"	c.failures++\n	if c.failures > 1 || c.s.cfg.fsync == FsyncPeriodic {\n",

@@ -137,7 +137,7 @@ func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Chec
 		t.Fatalf("mutant %q does not build: %v\n%s", m.name, err, b)
 	}
 	b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
-		"-test.timeout=90s", "-crash.states=12000", "-crash.violations=4", "-crash.faults=2", "-crash.damages=8").CombinedOutput()
+		"-test.timeout=90s", "-crash.states=12000", "-crash.violations=4", "-crash.faults=3", "-crash.damages=40").CombinedOutput()
 	failed = map[Check]int{}
 	for _, x := range checkName.FindAllStringSubmatch(string(b), -1) {
 		failed[Check(x[1])]++

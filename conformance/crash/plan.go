@@ -19,13 +19,15 @@ type plan struct {
 	disk      sim.Options
 	options   []wal.Option
 	producers int
-	owned     int // partitions of each producer's own
-	shared    int // partitions that all producers append to
-	rounds    int // times that the log is opened
-	ops       int // operations of a producer in one round
-	value     int // bytes, the usual size of a value
-	text      string
+	owned     int    // partitions of each producer's own
+	shared    int    // partitions that all producers append to
+	rounds    int    // times that the log is opened
+	ops       int    // operations of a producer in one round
+	value     int    // bytes, the usual size of a value
+	text      string // the rest of it
 }
+
+func (p plan) String() string { return fmt.Sprintf("mode %v, %s", p.mode, p.text) }
 
 func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
@@ -53,18 +55,23 @@ func newPlan(seed uint64) plan {
 	recycle := r.IntN(3)
 	move := pick[int64](r, 0, 1, 20, 50) << 10
 	p.options = []wal.Option{
-		wal.WithFsyncMode(p.mode), wal.WithSegmentSize(int64(segment)), wal.WithBufferSize(buffer),
+		wal.WithSegmentSize(int64(segment)), wal.WithBufferSize(buffer),
 		wal.WithRecycleLimit(recycle), wal.WithMoveLimit(move), wal.WithStdLocks(r.IntN(8) == 0),
 		wal.WithBatchLimits(8<<10, 8, 20_000), wal.WithSyncInterval(1_000_000),
 	}
+	p.setMode(p.mode)
 	shards := 1
 	if r.IntN(8) == 0 {
 		shards = 2
 	}
 	p.options = append(p.options, wal.WithShards(shards))
-	p.text = fmt.Sprintf("mode %v, depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v",
-		p.mode, p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync)
+	p.text = fmt.Sprintf("depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v",
+		p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync)
 	return p
+}
+
+func (p *plan) setMode(m wal.FsyncMode) {
+	p.mode, p.options = m, append(p.options, wal.WithFsyncMode(m))
 }
 
 // again is the plan for going on after a crash: short, with one producer.
