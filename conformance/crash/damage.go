@@ -96,48 +96,54 @@ func (v *victim) harms(r *rand.Rand) (list []harm) {
 		{text: fmt.Sprintf("cut to %d bytes", cut), file: name, off: cut, n: size - cut, do: func(d *sim.Disk) error { return d.Truncate(p, cut) }},
 		{text: "deleted", file: name, off: 0, n: 0, do: func(d *sim.Disk) error { return d.Delete(p) }},
 	}
-	if f, ok := forge(b, r); ok && !v.closed && name == v.files[len(v.files)-1] {
-		list = append(list, harm{text: fmt.Sprintf("another frame of %d bytes at %d", len(f.bytes), f.at), forged: true,
-			file: name, off: f.at, n: int64(len(f.bytes)), do: func(d *sim.Disk) error { return d.Overwrite(p, f.at, f.bytes) }})
-	}
 	return list
 }
 
-// forged is a frame with other content, sound in itself.
-type forged struct {
-	at    int64
-	bytes []byte
-}
-
-// forge changes a bit of a value in one of the segment's frames and makes all its checksums
-// right again: what a write that was lost leaves of another history of the log.
-func forge(b []byte, r *rand.Rand) (f forged, ok bool) {
+// forgeries are damages that are sound in themselves: each changes a bit of a value in one
+// of the last segment's frames and makes all its checksums right again. It is what a write
+// that was lost leaves of another history of the log; only the frame behind it can tell.
+func (v *victim) forgeries() (list []harm, err error) {
+	name := v.files[len(v.files)-1]
+	b, err := v.disk.ReadFile(dir + "/" + name)
+	if err != nil {
+		return nil, err
+	}
 	head, err := format.ReadSegmentHeader(b)
 	if err != nil {
-		return f, false
+		return nil, err
 	}
 	for at := int64(format.HeaderSize); at+format.FrameHeaderSize <= int64(len(b)); {
 		h, err := format.ReadFrameHeader(b[at:])
 		if err != nil || h.Epoch != head.Epoch || at+h.Length > int64(len(b)) {
 			break
 		}
-		frame := slices.Clone(b[at : at+h.Length])
-		entries, err := format.ReadDirectory(nil, h, frame[h.DirectoryAt():])
-		if err != nil {
-			break
-		}
-		if e := entries[0]; e.Kind == format.KindData && (!ok || r.IntN(3) == 0) {
-			data := frame[format.FrameHeaderSize : format.FrameHeaderSize+e.Length]
-			data[len(data)-1] ^= 1
-			e.CRC = format.CRC(data)
-			format.PutEntry(frame[h.DirectoryAt():], e)
-			h.DirectoryCRC = format.CRC(frame[h.DirectoryAt():])
-			format.PutFrameHeader(frame, h)
-			f, ok = forged{at, frame}, true
+		if frame, ok := forge(b[at:at+h.Length], h); ok {
+			place := at
+			list = append(list, harm{
+				text: fmt.Sprintf("another frame of %d bytes at %d", h.Length, at), forged: true, file: name, off: at, n: h.Length,
+				do: func(d *sim.Disk) error { return d.Overwrite(dir+"/"+name, place, frame) },
+			})
 		}
 		at += format.AlignUp(h.Length, head.Alignment)
 	}
-	return f, ok
+	return list, nil
+}
+
+// forge changes a frame that begins with data.
+func forge(b []byte, h format.FrameHeader) (frame []byte, ok bool) {
+	frame = slices.Clone(b)
+	entries, err := format.ReadDirectory(nil, h, frame[h.DirectoryAt():])
+	if err != nil || entries[0].Kind != format.KindData {
+		return nil, false
+	}
+	e := entries[0]
+	data := frame[format.FrameHeaderSize : format.FrameHeaderSize+e.Length]
+	data[len(data)-1] ^= 1
+	e.CRC = format.CRC(data)
+	format.PutEntry(frame[h.DirectoryAt():], e)
+	h.DirectoryCRC = format.CRC(frame[h.DirectoryAt():])
+	format.PutFrameHeader(frame, h)
+	return frame, true
 }
 
 // check damages a copy of the log and looks at what an open makes of it.

@@ -27,16 +27,25 @@ func TestDamage(t *testing.T) {
 				if bad != nil {
 					t.Fatal(bad)
 				}
+				forged, err := v.forgeries()
+				require.NoError(t, err)
+				if !closed { // else it cannot be told from what was written
+					v.checkAll(t, forged)
+				}
 				r := newRand(seed, 77)
 				for range *flagDamages {
-					for _, h := range v.harms(r) {
-						if bad := v.check(h); bad != nil {
-							t.Fatalf("%v\n\t%s %s", bad, h.file, h.text)
-						}
-					}
+					v.checkAll(t, v.harms(r))
 				}
 				require.NotZero(t, v.c.recoveries)
 			})
+		}
+	}
+}
+
+func (v *victim) checkAll(t *testing.T, harms []harm) {
+	for _, h := range harms {
+		if bad := v.check(h); bad != nil {
+			t.Fatalf("%v\n\t%s %s", bad, h.file, h.text)
 		}
 	}
 }
