@@ -82,7 +82,7 @@ func (c *committer) rollBack(err error) {
 	s := c.s
 	s.mu.Lock()
 	s.closeGroup()
-	s.cuts = append(s.cuts, cut{acked: s.acked.Load(), err: err})
+	s.rollbacks.add(s.generation.Load(), s.acked.Load(), err)
 	s.generation.Add(1)
 	for _, list := range [][]*group{c.inflight, s.queue} {
 		for _, g := range list {

@@ -223,3 +223,65 @@ func TestNoSpaceInPeriodic(t *testing.T) {
 		}
 	})
 }
+
+// A producer with many appends in flight whose order counts: whatever of them fails on a full
+// disk, what is in the log is a prefix, also when there is space again in between.
+func TestAppendAfterKeepsOrder(t *testing.T) {
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{Depth: 1 + int(seed%4), Seed: seed})
+			m := open(t, disk, wal.WithSegmentSize(16<<10))
+			p := partition(t, m, "t", 0)
+			disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC, After: int(seed % 7), Times: 1 + int(seed%2)})
+			var acks []wal.Ack
+			var last wal.Ack
+			var failed error
+			for i := range 40 {
+				ack, err := p.AppendAfter(bg, last, valueAt(int64(i)))
+				if failed != nil {
+					require.ErrorIs(t, err, wal.ErrNoSpace, "append %d follows one that failed", i)
+				}
+				if err != nil {
+					failed = err
+					continue
+				}
+				acks, last = append(acks, ack), ack
+				if i%5 == 4 {
+					synctest.Wait()
+				}
+			}
+			good := 0
+			for i, ack := range acks {
+				switch err := ack.Wait(bg); {
+				case err == nil:
+					require.Equal(t, i, good, "acknowledged behind one that failed")
+					good++
+				default:
+					require.ErrorIs(t, err, wal.ErrNoSpace)
+				}
+			}
+			require.Less(t, good, 40, "the fault struck")
+			require.Len(t, offsets(t, p, 0), good)
+			_, err := p.AppendAfter(bg, last, valueAt(0))
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			disk.ClearFaults()
+			ack, err := p.AppendAfter(bg, wal.Ack{}, valueAt(int64(good)))
+			require.NoError(t, err)
+			require.NoError(t, ack.Wait(bg))
+			require.EqualValues(t, good, ack.Offset())
+			ack, err = p.AppendAfter(bg, ack, valueAt(int64(good+1)))
+			require.NoError(t, err)
+			require.NoError(t, ack.Wait(bg))
+			require.NoError(t, m.Close())
+		})
+	}
+}
+
+// An append to one log cannot follow one to another.
+func TestAppendAfterOfAnotherLog(t *testing.T) {
+	m, other := open(t, newDisk(t, sim.Options{})), open(t, newDisk(t, sim.Options{}))
+	ack, err := partition(t, other, "t", 0).AppendAsync(bg, valueAt(0))
+	require.NoError(t, err)
+	_, err = partition(t, m, "t", 0).AppendAfter(bg, ack, valueAt(0))
+	require.ErrorIs(t, err, wal.ErrInvalid)
+}

@@ -91,6 +91,20 @@ func (p *Partition) AppendAsync(ctx context.Context, records ...Record) (Ack, er
 	return p.send(ctx, r, records)
 }
 
+// AppendAfter is AppendAsync for a producer that has several appends in flight whose order
+// counts: if the one before has failed, so does this one, with an error that wraps that
+// one's. Without it, appends that are submitted after a disk was full for a moment may go
+// in while those before them did not. before is an append to the same partition; the zero
+// Ack is none.
+func (p *Partition) AppendAfter(ctx context.Context, before Ack, records ...Record) (Ack, error) {
+	r, err := p.request(records)
+	if err != nil {
+		return Ack{}, err
+	}
+	r.after = before
+	return p.send(ctx, r, records)
+}
+
 // AppendAt is AppendAsync at an explicit offset, which is not below the next one; the
 // offsets between are declared to have no record. It suits imports, and a raft log after
 // a snapshot. An offset below the next one is ErrOffsetOutOfRange.

@@ -34,7 +34,7 @@ type shard struct {
 	commands   []*command
 	pending    atomic.Bool // there are commands
 	sleep      sleep
-	cuts       []cut
+	rollbacks  rollbacks
 	failure    error
 	closing    bool
 	partitions []*Partition
@@ -62,13 +62,6 @@ type shard struct {
 	// bubble must not get out of it.
 	waiters sync.Pool
 	workers sync.WaitGroup
-}
-
-// cut remembers a rollback: what was submitted in a generation and not acknowledged by
-// then has failed.
-type cut struct {
-	acked uint64
-	err   error
 }
 
 // command is a function for the committer to run while nothing is in flight.
