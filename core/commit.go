@@ -96,11 +96,15 @@ func (c *committer) take() *group {
 		switch n := len(c.inflight); {
 		case n > 0 && len(s.openGroup.entries) < len(c.inflight[n-1].entries):
 			return nil
-		case n == 0 && !s.ripe() && time.Since(s.openGroup.opened) < s.cfg.batchDelay:
-			return nil
+		case n == 0 && s.cfg.fsync == FsyncBatch:
+			if s.linger.wants(s.openGroup, s.cfg.batchDelay) && !s.ripe() {
+				return nil
+			}
+			s.linger.sent(s.openGroup)
 		}
 		s.closeGroup()
 	}
+	s.linger.group = nil
 	if len(s.queue) == 0 {
 		return nil
 	}

@@ -34,6 +34,7 @@ type shard struct {
 	commands   []*command
 	pending    atomic.Bool // there are commands
 	sleep      sleep
+	linger     linger
 	rollbacks  rollbacks
 	failure    error
 	closing    bool
