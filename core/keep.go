@@ -15,6 +15,7 @@ import (
 type keeper struct {
 	s       *shard
 	bell    chan struct{}
+	began   chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
 	ctx     context.Context
 	stop    context.CancelFunc
 	queue   backend.Queue
@@ -25,6 +26,7 @@ type keeper struct {
 func (k *keeper) init(s *shard) {
 	k.s = s
 	k.bell = make(chan struct{}, 1)
+	k.began = make(chan struct{})
 	k.ctx, k.stop = context.WithCancel(context.Background())
 }
 
@@ -41,6 +43,9 @@ func (k *keeper) wake() {
 
 // loop is the keeper's goroutine.
 func (k *keeper) loop() {
+	k.sealAll()
+	close(k.began)
+	k.retain()
 	for {
 		select {
 		case <-k.bell:

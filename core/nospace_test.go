@@ -285,3 +285,44 @@ func TestAppendAfterOfAnotherLog(t *testing.T) {
 	_, err = partition(t, m, "t", 0).AppendAfter(bg, ack, valueAt(0))
 	require.ErrorIs(t, err, wal.ErrInvalid)
 }
+
+// A log that is opened on a disk without space for another segment takes a truncation, which
+// makes some: in a small segment. After a crash even without any space left, since what the
+// crash left reserved is given back first.
+func TestTruncateAfterOpeningOnAFullDisk(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := []wal.Option{wal.WithSegmentSize(64 << 10), wal.WithRecycleLimit(0)}
+			disk := newDisk(t, sim.Options{})
+			m := open(t, disk, opts...)
+			p := partition(t, m, "t", 0)
+			for i := range 100 {
+				_, err := p.Append(bg, big(1024, byte(i)))
+				require.NoError(t, err)
+			}
+			left := int64(0)
+			if closed {
+				require.NoError(t, m.Close())
+				left = 24 << 10 // a header, a truncation, the declarations of those that stay
+			} else {
+				disk = crash(t, disk)
+			}
+			disk.SetCapacity(disk.Used() + left)
+			m = open(t, disk, opts...)
+			p = lookup(t, m, "t", 0)
+			_, err := p.Append(bg, big(30<<10, 'x'))
+			if closed {
+				require.ErrorIs(t, err, wal.ErrNoSpace)
+				require.ErrorContains(t, err, "CHRONIK_WAL_SEGMENT_SIZE", "the error says what to do")
+			}
+			require.NoError(t, p.TruncateBefore(bg, 90))
+			synctest.Wait()
+			requireRecords(t, p, 90, 100)
+			got, err := p.Append(bg, big(1024, 100))
+			require.NoError(t, err, "there is space again")
+			require.EqualValues(t, 100, got)
+			require.NoError(t, m.Close())
+			requireRecords(t, lookup(t, open(t, disk), "t", 0), 90, 101)
+		})
+	}
+}

@@ -37,7 +37,7 @@ func (c *committer) makeRoom(g *group) (ready bool, err error) {
 			return true, nil
 		}
 	}
-	if err := c.begin(need + c.preludeSize(len(g.entries)) + spare); err != nil {
+	if err := c.begin(need+c.preludeSize(len(g.entries))+spare, spare == 0); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -99,10 +99,11 @@ func (c *committer) preludeSize(n int) int64 {
 
 // begin ends the active segment, if there is one, and starts the next with room for at
 // least need bytes of frames. Creating it may fail once, like any write. The one before
-// ends only once there is a file: without space it is still good for a truncation.
-func (c *committer) begin(need int64) error {
+// ends only once there is a file: without space it is still good for a truncation. The next
+// one may be a small one if it is for retention.
+func (c *committer) begin(need int64, retention bool) error {
 	for {
-		file, err := c.takePrepared(format.HeaderSize + need)
+		file, err := c.takePrepared(format.HeaderSize+need, retention)
 		if err == nil {
 			if err := c.endSegment(); err != nil {
 				c.s.prepare.discard(file)
@@ -313,7 +314,7 @@ const redeclareAtOnce = 1024
 func (c *committer) redeclareSome(parts []*Partition) error {
 	need := c.preludeSize(len(parts))
 	if c.active == nil || c.position+need > c.active.size.Load() {
-		if err := c.begin(need); err != nil {
+		if err := c.begin(need, true); err != nil {
 			return err
 		}
 	}

@@ -144,6 +144,5 @@ func (s *shard) start() error {
 			work()
 		}()
 	}
-	s.keeper.wake() // there may be segments to seal that a crash left
 	return nil
 }
