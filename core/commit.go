@@ -32,9 +32,11 @@ type committer struct {
 	failures int
 	nextSync time.Time // mode periodic; zero if nothing is to be synced
 	dirty    []*Partition
-	woken    []*waiter // of the group acknowledged last; memory used again
-	expect   int       // entries of the group acknowledged last
-	known    int       // partitions of the log
+	woken    []*waiter         // of the group acknowledged last; memory used again
+	cut      []*Partition      // that the group acknowledged last truncates
+	large    []*backend.Buffer // of dismissed groups, to be released
+	expect   int               // entries of the group acknowledged last
+	known    int               // partitions of the log
 	timer    *time.Timer
 	ended    chan struct{} // closed when the loop is over
 	asked    bool          // the preparer works on, or holds, a file for this committer

@@ -95,23 +95,23 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 		Bytes: g.end.Load(), FirstLSN: g.FirstLSN, LastLSN: g.lastLSN.Load(), Records: g.records.Load(),
 		Created: time.Unix(0, g.Created).UTC(),
 	}
-	g.mu.Lock()
-	var parts []format.FooterPartition
-	if g.table != nil {
-		parts = g.table.footer(&g.SegmentHeader, format.Link{}, 0).Partitions
-	}
-	sealed := g.table == nil
-	g.mu.Unlock()
-	if sealed {
-		f, err := s.footers.get(g)
-		if err != nil {
-			return info, err
+	spans := func(parts []format.FooterPartition) {
+		for _, p := range parts {
+			info.Partitions = append(info.Partitions, spanOf(p))
 		}
-		parts = f.Partitions
 	}
-	for _, p := range parts {
-		info.Partitions = append(info.Partitions, spanOf(p))
+	g.mu.Lock()
+	if g.table != nil { // its runs change while it is written
+		spans(g.table.footer(&g.SegmentHeader, format.Link{}, 0).Partitions)
+		g.mu.Unlock()
+		return info, nil
 	}
+	g.mu.Unlock()
+	f, err := s.footers.get(g)
+	if err != nil {
+		return info, err
+	}
+	spans(f.Partitions)
 	return info, nil
 }
 

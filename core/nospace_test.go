@@ -1,11 +1,9 @@
 package wal_test
 
 import (
-	"errors"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -195,32 +193,6 @@ func TestNoSpaceWhilePreparing(t *testing.T) {
 		}
 		require.Equal(t, 1, hit.Hits())
 		requireRecords(t, p, 0, 40)
-	})
-}
-
-// In mode periodic a group that finds no space may leave behind records that are
-// acknowledged and not synced, in a file that is not to be synced again.
-func TestNoSpaceInPeriodic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		disk := newDisk(t, sim.Options{})
-		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic))
-		p := partition(t, m, "t", 0)
-		appendValues(t, p, 5)
-		require.NoError(t, p.Sync(bg))
-		appendValues(t, p, 5)
-		disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC})
-		_, err := p.Append(bg, record("x"))
-		require.ErrorIs(t, err, syscall.ENOSPC)
-		_, _ = p.Append(bg, record("y"))
-		_ = m.Sync(bg)
-		time.Sleep(time.Second)
-		durable := p.DurableOffset()
-		after := lookup(t, open(t, crash(t, disk)), "t", 0)
-		require.GreaterOrEqual(t, after.NextOffset(), durable)
-		requireLeftAlone(t, disk.Trace())
-		if err := m.Close(); !errors.Is(err, wal.ErrFailed) {
-			require.NoError(t, err)
-		}
 	})
 }
 

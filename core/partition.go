@@ -26,6 +26,9 @@ type Partition struct {
 	next        int64
 	first       int64
 	truncations uint64
+	// cutting counts the truncations that are submitted and not acknowledged yet: until then
+	// the acknowledged side is not what a later entry stands behind.
+	cutting int
 
 	// The acknowledged side: what readers see.
 	mu       sync.RWMutex
@@ -259,13 +262,15 @@ func (p *Partition) place(r *request) {
 		e.Gap = e.Base - p.next
 		p.next = e.End()
 	case e.Kind == format.KindTruncateBefore:
-		e.Base = r.at
-		p.first = max(p.first, r.at)
+		p.first = max(p.first, r.at) // another truncation may have gone further meanwhile
+		e.Base = p.first
 		p.truncations++
+		p.cutting++
 	case e.Kind == format.KindTruncateAfter:
 		e.Base = r.at
 		p.next = r.at
 		p.truncations++
+		p.cutting++
 	}
 }
 
@@ -274,6 +279,7 @@ func (p *Partition) place(r *request) {
 func (p *Partition) rollBack() {
 	p.next, p.first = p.visible.Load(), p.lowest.Load()
 	p.truncations++
+	p.cutting = 0
 }
 
 // checkTopic tells whether a topic's name and a partition's number are acceptable.

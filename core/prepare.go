@@ -13,7 +13,7 @@ import (
 // one that creates segment files.
 type preparer struct {
 	s        *shard
-	written  bool // overwriting is faster than writing for the first time
+	written  bool       // overwriting is faster than writing for the first time
 	requests chan int64 // of a file; see prepare
 	zeroes   chan *zeroRequest
 	ready    chan prepared

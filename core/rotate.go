@@ -114,9 +114,11 @@ func (c *committer) begin(need int64, retention bool) error {
 		switch {
 		case err == nil:
 			return nil
+		case c.s.sticky() != nil:
+			return err
 		case isNoSpace(err):
 			return noSpace(err)
-		case c.failures > 0, c.s.sticky() != nil:
+		case c.failures > 0:
 			return err
 		}
 		c.failures++
@@ -147,8 +149,8 @@ func (c *committer) activate(file prepared) error {
 	}
 	if err := c.enterDirectory(); err != nil {
 		_ = file.file.Close()
-		c.failures++ // whether the segment is there is unknown: there is no second try
-		return fmt.Errorf("begin segment %s: %w", s.path(name), err)
+		c.fail(fmt.Errorf("begin segment %s: %w", s.path(name), err)) // whether it is there is unknown: no second try
+		return c.s.sticky()
 	}
 	seg := &segment{SegmentHeader: h, name: name, path: s.path(name), file: file.file, table: newTable()}
 	seg.setState(stateActive)
@@ -325,7 +327,11 @@ func (c *committer) redeclareSome(parts []*Partition) error {
 	seg, position := c.active, c.position
 	w := c.newWrite(c.declaration(parts, c.tail.LSN+1), c.prelude)
 	w.Sync = true
-	if err := c.writeNow(w); err != nil {
+	err := c.writeNow(w)
+	if err == nil {
+		err = c.zerosFailed()
+	}
+	if err != nil {
 		err = fmt.Errorf("%s: %w", seg.at(position), err)
 		if c.s.sticky() != nil {
 			return err

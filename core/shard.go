@@ -51,6 +51,7 @@ type shard struct {
 	commit committer
 
 	segments  segmentList
+	retired   []*segment // of an earlier view of a reader, see rebuild; guarded by Manager.mu
 	footers   footerCache
 	prepare   preparer
 	keeper    keeper
