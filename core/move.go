@@ -94,7 +94,7 @@ func (k *keeper) movePartition(p *Partition, g *segment) error {
 func (p *Partition) extentIn(g *segment) (extent, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.extents.pending > 0 {
+	if p.extents.pendingLost {
 		return extent{}, false
 	}
 	for _, e := range p.extents.list {
