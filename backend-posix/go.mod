@@ -10,6 +10,19 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/fatih/color v1.13.0 // indirect
+	github.com/hashicorp/go-hclog v1.6.3 // indirect
+	github.com/mattn/go-colorable v0.1.12 // indirect
+	github.com/mattn/go-isatty v0.0.14 // indirect
+)
+
+require (
+	github.com/chronik-go/wal/conformance v0.0.0
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
 
 replace github.com/chronik-go/wal/core => ../core
+
+replace github.com/chronik-go/wal/conformance => ../conformance

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,8 +22,14 @@ const (
 	exitRefused = 3 // the log returned an error; it is on standard error
 )
 
-// task is what a child does.
+// task is what a child does: it writes to a log, or it is the host of a crash layer.
 type task struct {
+	Write *writeTask `json:",omitempty"`
+	Host  *hostTask  `json:",omitempty"`
+}
+
+// writeTask is the work of a process that a layer crashes.
+type writeTask struct {
 	Job writer.Job
 	// Page is the path of the ack page.
 	Page string
@@ -32,6 +39,9 @@ func isChild() bool { return os.Getenv(childEnv) != "" }
 
 // process makes a command that carries out a task; it is not started yet.
 func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builder, error) {
+	if s.command == nil {
+		return nil, nil, errors.New("this needs a process of its own, which only Run can start")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -51,16 +61,21 @@ func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builde
 func (s *suite) child() {
 	var k task
 	status, err := exitUsage, json.Unmarshal([]byte(os.Getenv(childEnv)), &k)
-	if err == nil {
-		status, err = s.write(k)
+	switch {
+	case err != nil:
+	case k.Write != nil:
+		status, err = s.write(k.Write)
+	case k.Host != nil:
+		status, err = exitDone, s.host(k.Host)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		status = max(status, exitUsage)
 	}
 	os.Exit(status)
 }
 
-func (s *suite) write(k task) (status int, err error) {
+func (s *suite) write(k *writeTask) (status int, err error) {
 	b, err := s.factory()
 	if err != nil {
 		return exitUsage, err

@@ -1,0 +1,224 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	wal "github.com/chronik-go/wal/core"
+
+	"github.com/chronik-go/wal/conformance/crash"
+	"github.com/chronik-go/wal/conformance/internal/script"
+	"github.com/chronik-go/wal/conformance/internal/writer"
+)
+
+// cycles are rounds of writing, a crash, and a check of what is left, on one log after the
+// other. A layer says what a crash is.
+type cycles struct {
+	s *suite
+	// name is the layer's, to repeat a failure.
+	name string
+	// root is the directory below which the logs lie.
+	root string
+	page *writer.Page
+	// pagePath is where it is: in memory, whatever the layer does to the disk.
+	pagePath string
+	// crash ends the writer as the layer does. sample notes how far the writer is: what is
+	// acknowledged by then must be there afterwards.
+	crash func(cmd *exec.Cmd, sample func() error) error
+	// mayFail: the layer makes the log fail, so that a writer may end with one of its errors.
+	mayFail bool
+
+	ops      int
+	states   int
+	outcomes map[uint64]bool
+}
+
+func newCycles(s *suite, name, root string) (*cycles, error) {
+	dir := "/dev/shm"
+	if _, err := os.Stat(dir); err != nil {
+		dir = os.TempDir()
+	}
+	f, err := os.CreateTemp(dir, "chronik-acks-")
+	if err != nil {
+		return nil, err
+	}
+	_ = f.Close() // it is opened again below
+	page, err := writer.CreatePage(f.Name())
+	if err != nil {
+		return nil, err
+	}
+	return &cycles{
+		s: s, name: name, root: root, page: page, pagePath: f.Name(), ops: 60, outcomes: map[uint64]bool{},
+	}, nil
+}
+
+func (c *cycles) close() error { return errors.Join(c.page.Close(), os.Remove(c.pagePath)) }
+
+// run crashes the logs of one seed after the other until so many states were checked. It ends
+// with the first violation, whose error says how to come to it again.
+func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
+	for c.states < states {
+		if err := c.log(ctx, seed); err != nil {
+			return fmt.Errorf("%w\nlayer %s, seed %d; repeat with: go test -run 'TestConformance/Crash/%s$' -conformance.seed=%d -conformance.states=1",
+				err, c.name, seed, c.name, seed)
+		}
+		seed++
+	}
+	return nil
+}
+
+// log writes to a log, crashes the writer, checks, and goes on with the same log; in the end
+// it lets the writer close it.
+func (c *cycles) log(ctx context.Context, seed uint64) error {
+	r := rand.New(rand.NewPCG(seed, 99))
+	plan := script.NewPlan(seed, c.ops)
+	job := writer.Job{
+		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
+		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
+	}
+	defer func() { _ = os.RemoveAll(job.Dir) }() // the layer's root goes with all that is left
+	rounds := 1 + r.IntN(3)
+	for n := range rounds + 1 {
+		job.Close = n == rounds
+		found, err := c.round(ctx, r, job)
+		if err != nil {
+			return fmt.Errorf("round %d: %w", n, err)
+		}
+		c.states++
+		c.outcomes[found.State] = true
+		job.Done, job.Plan = found.Done, job.Plan.Next()
+	}
+	report, err := wal.Verify(ctx, job.Dir)
+	if err == nil && !report.OK {
+		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
+	}
+	return err
+}
+
+// round runs one writer to its crash, or to its end, and checks the log.
+func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (writer.Found, error) {
+	if err := c.page.Reset(); err != nil {
+		return writer.Found{}, err
+	}
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath}})
+	if err != nil {
+		return writer.Found{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return writer.Found{}, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var before []writer.Progress
+	sample := func() (err error) {
+		before, err = c.page.Sample(job.Plan.Producers)
+		return err
+	}
+	if job.Close {
+		err = <-ended
+	} else {
+		if err := c.moment(r, job, ended); err != nil {
+			return writer.Found{}, err
+		}
+		if err := c.crash(cmd, sample); err != nil {
+			return writer.Found{}, fmt.Errorf("crash: %w", err)
+		}
+		err = <-ended
+	}
+	if err := c.ending(err, stderr); err != nil {
+		return writer.Found{}, err
+	}
+	end, err := c.page.Sample(job.Plan.Producers)
+	if err != nil {
+		return writer.Found{}, err
+	}
+	if before == nil {
+		before = end
+	}
+	return c.check(ctx, job, writer.Bounds(before, end))
+}
+
+// moment waits until the writer is to crash: after some number of operations, or after some
+// time, which may be while it recovers.
+func (c *cycles) moment(r *rand.Rand, job writer.Job, ended chan error) error {
+	target := r.IntN(job.Plan.Producers*job.Plan.Ops + 1)
+	limit := time.Minute
+	if r.IntN(4) == 0 {
+		target, limit = 1<<40, time.Duration(r.IntN(30_000))*time.Microsecond
+	}
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	look := time.NewTicker(100 * time.Microsecond)
+	defer look.Stop()
+	for {
+		progress, err := c.page.Sample(job.Plan.Producers)
+		if err != nil {
+			return err
+		}
+		sum := 0
+		for _, p := range progress {
+			sum += p.Submitted
+		}
+		if sum >= target {
+			return nil
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			return nil
+		case <-timeout.C:
+			return nil
+		case <-look.C:
+		}
+	}
+}
+
+// ending judges how the writer's process ended.
+func (c *cycles) ending(err error, stderr *strings.Builder) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &exit):
+		return err
+	case exit.ExitCode() < 0 && strings.Contains(stderr.String(), "panic"), exit.ExitCode() == 2 && strings.Contains(stderr.String(), "goroutine "):
+		return violation(crash.Recovers, "the writer panicked: %s", stderr)
+	case exit.ExitCode() < 0: // killed
+		return nil
+	case exit.ExitCode() == exitRefused && c.mayFail:
+		return nil
+	}
+	return violation(crash.Recovers, "the writer failed: %v: %s", exit, stderr)
+}
+
+// check checks the log with the backend under test and with each other one.
+func (c *cycles) check(ctx context.Context, job writer.Job, progress []writer.Progress) (writer.Found, error) {
+	var first writer.Found
+	for i, f := range append([]Factory{c.s.factory}, c.s.others...) {
+		b, err := f()
+		if err != nil {
+			return first, err
+		}
+		found, err := writer.Check(ctx, b, job, progress)
+		switch {
+		case err != nil:
+			return first, fmt.Errorf("with backend %s: %w", b.Name(), err)
+		case i == 0:
+			first = found
+		case found.State != first.State:
+			return first, violation(crash.SameEverywhere, "backend %s recovers other records", b.Name())
+		}
+	}
+	return first, nil
+}
+
+func violation(c crash.Check, format string, args ...any) error {
+	return &crash.Violation{Check: c, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,81 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A host is the process that a crash layer runs in. It has a mount namespace of its own:
+// whatever becomes of it, what it mounted is gone with it.
+
+// hostTask is what a host does.
+type hostTask struct {
+	Layer  string
+	Seed   uint64
+	States int
+}
+
+// report is what a host found.
+type report struct {
+	// States is how many crashes were checked, Distinct how many outcomes differed.
+	States, Distinct int
+	// Violations are what was found, each with how to come to it again.
+	Violations []string
+	// Missing says why the layer cannot run on this machine.
+	Missing string
+}
+
+// layers are the crash layers that run in a host, by name.
+var layers = map[string]func(ctx context.Context, s *suite, k *hostTask, r *report) error{}
+
+// errMissing is wrapped by a layer that cannot run on this machine.
+var errMissing = errors.New("not on this machine")
+
+// runLayer runs a layer in a host and reports what it found.
+func (t *T) runLayer(need layer, name string, states int) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.missing(need, errors.New("only root can mount"))
+	}
+	cmd, stderr, err := t.suite.process(t.Context(), task{Host: &hostTask{Layer: name, Seed: *flagSeed, States: states}})
+	require.NoError(t, err)
+	cmd.Args = append(cmd.Args, "-conformance.dir="+*flagDir)
+	if err := isolate(cmd); err != nil {
+		t.missing(need, err)
+	}
+	out, err := cmd.Output()
+	var r report
+	if jsonErr := json.Unmarshal(out, &r); jsonErr != nil {
+		t.Errorf("the layer's process said no more than this: %v\n%s\n%s", err, out, stderr)
+		return
+	}
+	if r.Missing != "" {
+		t.missing(need, errors.New(r.Missing))
+	}
+	t.Logf("%d crashes, %d distinct outcomes", r.States, r.Distinct)
+	for _, v := range r.Violations {
+		t.Errorf("%s", v)
+	}
+	require.NoError(t, err, "%s", stderr)
+	require.NotZero(t, r.States, "nothing was checked")
+}
+
+// host runs a layer and prints its report.
+func (s *suite) host(k *hostTask) error {
+	run := layers[k.Layer]
+	if run == nil {
+		return fmt.Errorf("there is no layer %q", k.Layer)
+	}
+	var r report
+	err := run(context.Background(), s, k, &r)
+	if errors.Is(err, errMissing) {
+		r.Missing, err = strings.TrimPrefix(err.Error(), errMissing.Error()+": "), nil
+	}
+	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(r))
+}
