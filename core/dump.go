@@ -102,7 +102,7 @@ func (d *dumper) file(s *shard, name string, show func(f backend.File, size int6
 	case errors.Is(err, backend.ErrNotRegular):
 		return d.bad(0, 0, err)
 	case err != nil:
-		return fmt.Errorf("open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, causeOf(err, name))
 	}
 	defer f.Close()
 	size, err := f.Size()

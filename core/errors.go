@@ -3,6 +3,8 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -101,3 +103,14 @@ func (e *LostError) Error() string {
 }
 
 func (e *LostError) Unwrap() error { return ErrDamaged }
+
+// causeOf takes a file's name off the error of a backend, for messages that name the file
+// themselves. An error about another file, a parent directory say, stays as it is.
+func causeOf(err error, name string) error {
+	var named *fs.PathError
+	if errors.As(err, &named) && err == error(named) && //nolint:errorlint // the outermost one only
+		filepath.Base(named.Path) == filepath.Base(name) {
+		return named.Err
+	}
+	return err
+}

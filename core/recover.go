@@ -127,7 +127,7 @@ func (r *recovery) list() ([]uint64, error) {
 			numbers = append(numbers, n)
 		} else if strings.HasSuffix(name, tempSuffix) && !r.s.cfg.readOnly {
 			if err := r.s.dir.Remove(name); err != nil {
-				return nil, fmt.Errorf("remove temporary file %s: %w", r.s.path(name), err)
+				return nil, fmt.Errorf("remove temporary file %s: %w", r.s.path(name), causeOf(err, name))
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func (r *recovery) readMarker() error {
 		return r.refuseMarker(false, err)
 	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", r.s.path(markerName), err)
+		return fmt.Errorf("open %s: %w", r.s.path(markerName), causeOf(err, markerName))
 	}
 	defer f.Close()
 	var b [format.MarkerSize]byte
@@ -183,7 +183,7 @@ func (r *recovery) open(number uint64) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open segment %s: %w", r.s.path(name), err)
+		return fmt.Errorf("open segment %s: %w", r.s.path(name), causeOf(err, name))
 	}
 	g := &segment{name: name, path: r.s.path(name), file: f}
 	r.s.segments.add(g)

@@ -91,10 +91,10 @@ func (p *repairer) lock() error {
 	}
 	p.backend = cfg.backend
 	if p.root, err = p.backend.OpenDir(p.path, backend.DirOptions{}); err != nil {
-		return fmt.Errorf("open data directory %s: %w", p.path, err)
+		return fmt.Errorf("open data directory %s: %w", p.path, causeOf(err, p.path))
 	}
 	if err := p.root.Lock(); err != nil {
-		return errors.Join(fmt.Errorf("lock data directory %s: %w", p.path, err), p.root.Close())
+		return errors.Join(fmt.Errorf("lock data directory %s: %w", p.path, causeOf(err, p.path)), p.root.Close())
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
 	dir := p.root
 	if r.s.name != "" {
 		if dir, err = p.backend.OpenDir(p.path+"/"+r.s.name, backend.DirOptions{}); err != nil {
-			return fmt.Errorf("open %s: %w", r.s.name, err)
+			return fmt.Errorf("open %s: %w", r.s.name, causeOf(err, r.s.name))
 		}
 		defer dir.Close()
 	}

@@ -74,7 +74,7 @@ func openToLook(dir string, opts []Option) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
 	if m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{ReadOnly: true}); err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}
 	if err := m.openShards(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), m.abort())
