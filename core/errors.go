@@ -20,6 +20,8 @@ var (
 	ErrLocked = backend.ErrLocked
 	// ErrNotLog: the directory holds no log.
 	ErrNotLog = errors.New("no log in this directory")
+	// ErrNoSegment: the log has no segment of that number.
+	ErrNoSegment = errors.New("no such segment")
 	// ErrNoPartition: no record was ever appended to that topic and partition.
 	ErrNoPartition = errors.New("no such partition")
 	// ErrInvalid: an argument, option or environment variable is out of its range.
@@ -70,7 +72,12 @@ type Damage struct {
 }
 
 func (d Damage) String() string {
-	s := fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.Reason)
+	return fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.what())
+}
+
+// what says what is wrong and what is lost by it.
+func (d Damage) what() string {
+	s := d.Reason
 	for _, p := range d.Partitions {
 		s += "; lost: " + p.String()
 	}
