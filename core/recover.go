@@ -371,9 +371,12 @@ func (r *recovery) checkStep(i int, last uint64) {
 	if last < number {
 		return
 	}
-	if !r.blameRefused(number, last, lsn) {
-		r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{
-			Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segments %d to %d are missing", number, last),
-		}})
+	if r.blameRefused(number, last, lsn) {
+		return
 	}
+	reason := fmt.Sprintf("segment %d is missing", number)
+	if last > number {
+		reason = fmt.Sprintf("segments %d to %d are missing", number, last)
+	}
+	r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{Segment: r.s.path(segmentName(number)), Reason: reason}})
 }

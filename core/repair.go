@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -176,31 +175,4 @@ func (p *repairer) logs(x *examination) (done bool, err error) {
 
 func (p *repairer) did(format string, args ...any) {
 	p.report.Actions = append(p.report.Actions, fmt.Sprintf(format, args...))
-}
-
-// joinSpans sorts spans and joins those that touch.
-func joinSpans(list []PartitionSpan) []PartitionSpan {
-	slices.SortFunc(list, func(a, b PartitionSpan) int {
-		switch {
-		case a.Topic != b.Topic:
-			return strings.Compare(a.Topic, b.Topic)
-		case a.Partition != b.Partition:
-			return int(a.Partition) - int(b.Partition)
-		case a.From < b.From:
-			return -1
-		}
-		return 1
-	})
-	var joined []PartitionSpan
-	for _, s := range list {
-		if n := len(joined); n > 0 {
-			last := &joined[n-1]
-			if last.Topic == s.Topic && last.Partition == s.Partition && last.To >= s.From {
-				last.To = max(last.To, s.To)
-				continue
-			}
-		}
-		joined = append(joined, s)
-	}
-	return joined
 }
