@@ -41,6 +41,8 @@ var (
 	// sticky: what was durable stays readable, nothing can be appended until the log
 	// is opened again.
 	ErrFailed = errors.New("log has failed")
+	// ErrQuarantine: the directory for what a repair takes out of the log cannot be used.
+	ErrQuarantine = errors.New("quarantine")
 	// ErrDamaged: durable data is missing or not what was written.
 	ErrDamaged = errors.New("log is damaged")
 )

@@ -217,6 +217,8 @@ func TestRepairErrors(t *testing.T) {
 	require.Error(t, err)
 	_, err = wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: dataDir}, repairOptions(disk)...)
 	require.ErrorIs(t, err, wal.ErrInvalid)
+	_, err = wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: dataDir + "/a/b"}, repairOptions(disk)...)
+	require.ErrorIs(t, err, wal.ErrInvalid, "it lies in the log")
 	require.Equal(t, hash, disk.Hash())
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
