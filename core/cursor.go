@@ -82,8 +82,7 @@ func (c *cursor) meetCut() error {
 	end := x.cuts.since(c.cut)
 	c.cut = x.cuts.count
 	if c.next < x.first || c.next > end {
-		return fmt.Errorf("%w: %s: truncated while it was read: offset %d, %s",
-			ErrOffsetOutOfRange, c.p, c.next, rangeText(x.first, x.next))
+		return &TruncatedError{Topic: c.p.topic, Partition: c.p.num, Due: c.next, GoOn: max(x.first, min(c.next, end))}
 	}
 	c.extent.end, c.end = min(c.extent.end, end), min(c.end, end)
 	return nil

@@ -113,6 +113,23 @@ func (e *LostError) Error() string {
 
 func (e *LostError) Unwrap() error { return ErrDamaged }
 
+// TruncatedError is yielded by a reader whose partition was truncated under it, so that
+// the record due is gone, or records it has yielded are. It wraps ErrOffsetOutOfRange.
+type TruncatedError struct {
+	Topic     string
+	Partition int32
+	// Due is the offset that the reader was to yield next. GoOn is the one to read from to
+	// get what the partition holds now and the reader has not yielded.
+	Due, GoOn int64
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("%v: %s/%d: truncated while it was read: offset %d was due, read on from %d",
+		ErrOffsetOutOfRange, e.Topic, e.Partition, e.Due, e.GoOn)
+}
+
+func (e *TruncatedError) Unwrap() error { return ErrOffsetOutOfRange }
+
 // causeOf takes a file's name off the error of a backend, for messages that name the file
 // themselves. An error about another file, a parent directory say, stays as it is.
 func causeOf(err error, name string) error {

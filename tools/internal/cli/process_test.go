@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,8 +57,8 @@ func TestAppendEndsOnSignal(t *testing.T) {
 	}
 }
 
-// A batch that is not full when a signal ends the input was not begun.
-func TestAppendSignalLeavesPartialBatchOut(t *testing.T) {
+// A batch that is not full when a signal ends the input goes out, as at its end.
+func TestAppendSignalCompletesPartialBatch(t *testing.T) {
 	dir := t.TempDir()
 	cmd := process(t, "append", "--dir", dir, "--topic", "t", "--batch", "2")
 	feed, out, _ := start(t, cmd)
@@ -65,8 +66,11 @@ func TestAppendSignalLeavesPartialBatchOut(t *testing.T) {
 	_, err := out.ReadString('\n')
 	require.NoError(t, err)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	rest, err := io.ReadAll(out)
+	require.NoError(t, err)
+	require.Equal(t, "t 0 1\nt 0 2\n", string(rest))
 	require.NoError(t, cmd.Wait())
-	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+	require.Equal(t, "a\nb\nc\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
 }
 
 func TestFollowEndsOnSignal(t *testing.T) {
@@ -119,19 +123,20 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Run(args, func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := process(t, append(strings.Fields("bench "+args), "--dir", dir)...)
-			stderr, err := cmd.StderrPipe()
+			stdout, err := cmd.StdoutPipe()
 			require.NoError(t, err)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Start())
-			text := bufio.NewReader(stderr)
+			text := bufio.NewReader(stdout)
 			for line := ""; !strings.HasPrefix(line, "build"); { // the machine's last line: it runs
 				line, err = text.ReadString('\n')
 				require.NoError(t, err)
 			}
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
-			line, err := text.ReadString('\n')
-			require.NoError(t, err)
-			require.Contains(t, line, "interrupted; its directory was removed")
 			_ = cmd.Wait()
+			require.Contains(t, stderr.String(), "interrupted; its directory was removed")
+			require.Equal(t, 1, strings.Count(stderr.String(), "\n"))
 			require.Equal(t, 2, cmd.ProcessState.ExitCode())
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
@@ -231,6 +236,10 @@ func TestStreamsThatCannotWork(t *testing.T) {
 		{"append --topic t", open("/dev/null", os.O_RDONLY), open("/dev/full", os.O_WRONLY), 0, ""},
 		{"read --topic t", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
 		{"ls", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"--help", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"help ls", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"--version", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"bench append", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
 	} {
 		cmd := process(t, append(strings.Fields(c.args), "--dir", dir)...)
 		var stderr bytes.Buffer
@@ -244,6 +253,7 @@ func TestStreamsThatCannotWork(t *testing.T) {
 		_ = cmd.Run()
 		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s: %s", c.args, stderr.String())
 		require.Contains(t, stderr.String(), c.want)
+		require.LessOrEqual(t, strings.Count(stderr.String(), "\n"), 1, "one line: %s", stderr.String())
 	}
 }
 
