@@ -36,7 +36,11 @@ func (b *rebuild) losses(r *recovery) string {
 	if len(b.mends) == 0 {
 		return text + ", and nothing tells which partitions had them"
 	}
-	return fmt.Sprintf("%s; %d entries say what is lost, as far as is known", text, len(b.mends))
+	say := "entries say"
+	if len(b.mends) == 1 {
+		say = "entry says"
+	}
+	return fmt.Sprintf("%s; %d %s what is lost, as far as is known", text, len(b.mends), say)
 }
 
 // lost returns the LSNs whose entries the segment has lost by the damage at hand.

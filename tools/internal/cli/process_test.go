@@ -182,6 +182,10 @@ func TestPermissions(t *testing.T) {
 		require.Contains(t, o.stderr, "permission denied: run it as the user that owns the log", args)
 		require.Equal(t, 1, strings.Count(o.stderr, "\n"), o.stderr)
 	}
+	// Where there is no log it has no owner.
+	o := asNobody(t, "x\n", "append", "--topic", "t", "--dir", filepath.Join(filepath.Dir(dir), "new"))
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "permission denied: choose a --dir where you may write\n")
 	// Nobody may write: what only looks, works.
 	chmod(0o644, 0o755)
 	for _, args := range []string{"read --topic t", "ls", "segments", "verify", "dump"} {
@@ -214,6 +218,45 @@ func TestNoSpace(t *testing.T) {
 	acked := strings.Count(stdout.String(), "\n")
 	require.Equal(t, acks("t", 0, acked, 1), ok(t, "after\n", "append", "--dir", dir, "--topic", "t"), "it goes on once there is space")
 	ok(t, "", "verify", "--dir", dir)
+}
+
+// A benchmark for which there is no space measures nothing: whichever it is, it says why, in
+// one line, with the same exit status.
+func TestBenchNoSpace(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, name := range []string{"append", "baseline --record-size 100000", "read", "recovery"} {
+		limited := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -f 200; exec "$0" bench "$@"`, self)
+		limited.Args = append(limited.Args, split(name+" --json --dir "+t.TempDir())...)
+		var stdout, stderr bytes.Buffer
+		limited.Stdout, limited.Stderr = &stdout, &stderr
+		_ = limited.Run()
+		require.Equal(t, 2, limited.ProcessState.ExitCode(), "%s: %s", name, stderr.String())
+		require.Empty(t, stdout.String())
+		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+		require.Equal(t, 1, strings.Count(stderr.String(), "file too large"), "%s: %s", name, stderr.String())
+	}
+}
+
+// A file system that is read-only is no matter of the log: one line, and it cannot run.
+func TestReadOnlyFileSystem(t *testing.T) {
+	if exec.CommandContext(t.Context(), "unshare", "-m", "true").Run() != nil {
+		t.Skip("SKIPPED LOUDLY: a read-only file system can be mounted only by root in a mount namespace")
+	}
+	dir := t.TempDir()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, where := range []string{dir, filepath.Join(dir, "new")} {
+		cmd := exec.CommandContext(t.Context(), "unshare", "-m", "sh", "-c",
+			`mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$0" append --topic t --dir "$2"`, self, dir, where)
+		cmd.Stdin = strings.NewReader("a\n")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		_ = cmd.Run()
+		require.Equal(t, 2, cmd.ProcessState.ExitCode(), stderr.String())
+		require.Contains(t, stderr.String(), "read-only file system: read-only commands work there")
+		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+	}
 }
 
 // Streams that cannot work: a directory to read from, a full device to write to.
