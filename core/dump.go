@@ -51,6 +51,8 @@ type dumper struct {
 	yield   func(DumpItem, error) bool
 	only    uint64
 	stopped bool // yield said so
+	// found: there is a log; asked: and the segment that was asked for.
+	found, asked bool
 
 	cfg   *config
 	path  string // of the segment, as users see it
@@ -64,42 +66,52 @@ var errDumpStopped = errors.New("dump was stopped")
 
 func (d *dumper) run(m *Manager) error {
 	d.cfg = m.cfg
-	found, asked := false, d.only == 0
 	for _, s := range m.shards {
-		names, err := s.dir.List()
-		if err != nil {
-			return fmt.Errorf("list the log's files: %w", err)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			number, ok := parseSegmentName(name)
-			marker := name == markerName && d.only == 0
-			found = found || ok || name == markerName
-			asked = asked || ok && number == d.only
-			switch {
-			case ok && (d.only == 0 || d.only == number):
-				err = d.file(s, name, d.segment)
-			case marker:
-				err = d.file(s, name, d.marker)
-			}
-			if errors.Is(err, errDumpStopped) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		if err := d.files(s); err != nil {
+			return unlessStopped(err)
 		}
 	}
 	switch {
-	case !found:
+	case !d.found:
 		return ErrNotLog
-	case !asked:
+	case d.only > 0 && !d.asked:
 		return fmt.Errorf("%w: %d", ErrNoSegment, d.only)
 	case d.only > 0:
 		return nil
 	}
 	for _, s := range m.shards {
-		if err := d.unseen(s); err != nil && !errors.Is(err, errDumpStopped) {
+		if err := d.unseen(s); err != nil {
+			return unlessStopped(err)
+		}
+	}
+	return nil
+}
+
+func unlessStopped(err error) error {
+	if errors.Is(err, errDumpStopped) {
+		return nil
+	}
+	return err
+}
+
+// files shows the files of a log.
+func (d *dumper) files(s *shard) error {
+	names, err := s.dir.List()
+	if err != nil {
+		return fmt.Errorf("list the log's files: %w", err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		number, ok := parseSegmentName(name)
+		d.found = d.found || ok || name == markerName
+		switch {
+		case ok && (d.only == 0 || d.only == number):
+			d.asked = true
+			err = d.file(s, name, d.segment)
+		case name == markerName && d.only == 0:
+			err = d.file(s, name, d.marker)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -89,8 +89,8 @@ func liesIn(path, dir string) bool {
 		return false
 	}
 	for resolved := false; ; path = filepath.Dir(path) {
-		if real, err := filepath.EvalSymlinks(path); err == nil && !resolved {
-			path, resolved = real, true
+		if target, err := filepath.EvalSymlinks(path); err == nil && !resolved {
+			path, resolved = target, true
 		}
 		if info, err := os.Stat(path); err == nil && os.SameFile(info, of) {
 			return true
