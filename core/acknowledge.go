@@ -77,7 +77,7 @@ func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 		c.dirty = append(c.dirty, p)
 	}
 	if e.Kind == format.KindTruncateBefore || e.Kind == format.KindTruncateAfter {
-		c.s.keeper.wake()
+		c.cut = append(c.cut, p)
 	}
 }
 
@@ -86,10 +86,18 @@ func (c *committer) release(g *group) {
 	s := c.s
 	s.mu.Lock()
 	s.acked.Store(c.tail.LSN)
+	for _, p := range c.cut {
+		p.cutting--
+	}
 	c.dismiss(g)
 	s.unblock()
 	s.mu.Unlock()
+	if len(c.cut) > 0 {
+		c.cut = c.cut[:0]
+		s.keeper.wake()
+	}
 	c.wakeWaiters()
+	c.releaseLarge()
 }
 
 // dismiss gives up a group's memory and notes whom to wake. The caller holds mu.
@@ -101,10 +109,20 @@ func (c *committer) dismiss(g *group) {
 	if g.large != nil {
 		c.s.large--
 		if g.complete || g.sent.IsZero() { // else the backend may still read from it
-			c.queue.Release(g.large)
+			c.large = append(c.large, g.large)
 		}
 	}
 	c.s.ring.finish(g)
+}
+
+// releaseLarge gives back the buffers of dismissed groups: that may take a while, so nobody
+// waits for the append lock meanwhile.
+func (c *committer) releaseLarge() {
+	for i, b := range c.large {
+		c.queue.Release(b)
+		c.large[i] = nil
+	}
+	c.large = c.large[:0]
 }
 
 func (c *committer) wakeWaiters() {

@@ -14,6 +14,7 @@ type request struct {
 	part  *Partition
 	entry format.Entry // Base is set by place
 	at    int64        // explicit offset, or -1
+	after Ack          // an append that must not have failed; the zero Ack for none
 	start time.Time
 	// generation is the partition's truncation count that a moved batch was read
 	// under.
@@ -69,10 +70,7 @@ func (a Ack) outcome() (done bool, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.cuts[a.generation]; c.acked < a.lsn {
-		return true, c.err
-	}
-	return true, nil
+	return true, s.rollbacks.outcome(a.generation, a.lsn)
 }
 
 // await waits until the group of an append is done or ctx ends.
@@ -188,6 +186,9 @@ func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
 	}()
 	for {
 		if err := s.writable(); err != nil {
+			return nil, err
+		}
+		if err := s.follows(r.after); err != nil {
 			return nil, err
 		}
 		if err := r.part.check(r); err != nil {

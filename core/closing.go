@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chronik-go/wal/core/format"
 )
@@ -87,7 +88,7 @@ func (s *shard) release() error {
 	if s.commit.queue != nil {
 		errs = append(errs, s.commit.queue.Close())
 	}
-	for _, g := range append(s.segments.all(), s.keeper.dropped...) {
+	for _, g := range slices.Concat(s.segments.all(), s.keeper.dropped, s.retired) {
 		errs = append(errs, g.file.Close())
 	}
 	if s.name != "" {

@@ -32,9 +32,11 @@ type committer struct {
 	failures int
 	nextSync time.Time // mode periodic; zero if nothing is to be synced
 	dirty    []*Partition
-	woken    []*waiter // of the group acknowledged last; memory used again
-	expect   int       // entries of the group acknowledged last
-	known    int       // partitions of the log
+	woken    []*waiter         // of the group acknowledged last; memory used again
+	cut      []*Partition      // that the group acknowledged last truncates
+	large    []*backend.Buffer // of dismissed groups, to be released
+	expect   int               // entries of the group acknowledged last
+	known    int               // partitions of the log
 	timer    *time.Timer
 	ended    chan struct{} // closed when the loop is over
 	asked    bool          // the preparer works on, or holds, a file for this committer
@@ -96,11 +98,15 @@ func (c *committer) take() *group {
 		switch n := len(c.inflight); {
 		case n > 0 && len(s.openGroup.entries) < len(c.inflight[n-1].entries):
 			return nil
-		case n == 0 && !s.ripe() && time.Since(s.openGroup.opened) < s.cfg.batchDelay:
-			return nil
+		case n == 0 && s.cfg.fsync == FsyncBatch:
+			if s.linger.wants(s.openGroup, s.cfg.batchDelay) && !s.ripe() {
+				return nil
+			}
+			s.linger.sent(s.openGroup)
 		}
 		s.closeGroup()
 	}
+	s.linger.group = nil
 	if len(s.queue) == 0 {
 		return nil
 	}

@@ -29,8 +29,11 @@ func (c *committer) writeFailed(err error) {
 		}
 	}
 	err = fmt.Errorf("%s, LSN %d: %w", c.active.at(c.tail.End), c.tail.LSN+1, err)
+	if isNoSpace(err) && !c.syncBeforeLeaving() {
+		return
+	}
 	c.abandon()
-	if isNoSpace(err) && len(c.dirty) == 0 { // else records that are acknowledged need a sync
+	if isNoSpace(err) {
 		c.rollBack(noSpace(err))
 		return
 	}
@@ -45,6 +48,13 @@ func (c *committer) writeFailed(err error) {
 	c.s.queue = append(c.inflight, c.s.queue...)
 	c.s.mu.Unlock()
 	c.inflight = nil
+}
+
+// syncBeforeLeaving makes durable what was acknowledged before it was (mode periodic), in a
+// segment that there was no space to write on in: no sync of it has failed. Where this one
+// does, the log has failed.
+func (c *committer) syncBeforeLeaving() bool {
+	return c.syncNow() == nil
 }
 
 // abandon ends the active segment where the acknowledged log ends, and leaves its file
@@ -82,7 +92,7 @@ func (c *committer) rollBack(err error) {
 	s := c.s
 	s.mu.Lock()
 	s.closeGroup()
-	s.cuts = append(s.cuts, cut{acked: s.acked.Load(), err: err})
+	s.rollbacks.add(s.generation.Load(), s.acked.Load(), err)
 	s.generation.Add(1)
 	for _, list := range [][]*group{c.inflight, s.queue} {
 		for _, g := range list {
@@ -99,6 +109,7 @@ func (c *committer) rollBack(err error) {
 	s.unblockAll()
 	s.mu.Unlock()
 	c.wakeWaiters()
+	c.releaseLarge()
 }
 
 // noSpace marks an error as lack of space.

@@ -98,6 +98,9 @@ func (r *frameReader) next() (*frame, error) {
 		return nil, err
 	}
 	h, err := format.ReadFrameHeader(b)
+	if errors.Is(err, format.ErrVersion) && h.Epoch == r.epoch && h.Position == r.position {
+		return nil, err // to take it for a torn tail would cut off what a later version wrote
+	}
 	if err != nil {
 		return nil, &badFrame{position: r.position, reason: err.Error()}
 	}

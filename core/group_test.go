@@ -224,6 +224,44 @@ func TestBatchLingers(t *testing.T) {
 	})
 }
 
+// Producers that all wait for the group do not wait for the delay too, once that is known;
+// those that come one after the other, sooner than the delay, share groups.
+func TestBatchLingersWhereItPays(t *testing.T) {
+	const delay = time.Second
+	for _, producers := range []int{1, 2, 7, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			m := open(t, newDisk(t, sim.Options{}), wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1<<30, 1<<30, delay))
+			start := time.Now()
+			fill(t, m, producers, 1000)
+			require.Less(t, time.Since(start), 25*delay, "a thousand appends each")
+			require.NoError(t, m.Close())
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t, newDisk(t, sim.Options{}), wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1<<30, 1<<30, delay))
+		p := partition(t, m, "t", 0)
+		const n = 1000
+		for range n {
+			submit(t, p, 1)
+			time.Sleep(delay / 10)
+		}
+		require.NoError(t, m.Close())
+		require.Less(t, m.Stats().Groups, uint64(n/4))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t, newDisk(t, sim.Options{}), wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1<<30, 1<<30, delay))
+		fill(t, m, 16, 2000)
+		p := partition(t, m, "t", 0)
+		start := time.Now()
+		for i := range 500 {
+			_, err := p.Append(bg, valueAt(int64(i)))
+			require.NoError(t, err)
+		}
+		require.Less(t, time.Since(start), 12*delay, "the other producers have gone")
+		require.NoError(t, m.Close())
+	})
+}
+
 // A full write buffer makes appends wait. They go on in the order they came in, each as
 // soon as there is room, or end with their context.
 func TestFullBufferBlocks(t *testing.T) {

@@ -96,25 +96,25 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 		Bytes: g.end.Load(), FirstLSN: g.FirstLSN, LastLSN: g.lastLSN.Load(), Records: g.records.Load(),
 		Created: time.Unix(0, g.Created).UTC(),
 	}
+	spans := func(parts []format.FooterPartition) {
+		for _, p := range parts {
+			if span, ok := spanOf(p); ok {
+				info.Partitions = append(info.Partitions, span)
+			}
+		}
+	}
 	g.mu.Lock()
-	var parts []format.FooterPartition
-	if g.table != nil {
-		parts = g.table.footer(&g.SegmentHeader, format.Link{}, 0).Partitions
+	if g.table != nil { // its runs change while it is written
+		spans(g.table.footer(&g.SegmentHeader, format.Link{}, 0).Partitions)
+		g.mu.Unlock()
+		return info, nil
 	}
-	sealed := g.table == nil
 	g.mu.Unlock()
-	if sealed {
-		f, err := s.footers.get(g)
-		if err != nil {
-			return info, err
-		}
-		parts = f.Partitions
+	f, err := s.footers.get(g)
+	if err != nil {
+		return info, err
 	}
-	for _, p := range parts {
-		if span, ok := spanOf(p); ok {
-			info.Partitions = append(info.Partitions, span)
-		}
-	}
+	spans(f.Partitions)
 	return info, nil
 }
 

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"math"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,4 +198,24 @@ func TestCuts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// However long a disk stays full, remembering what failed takes no memory; and what became of
+// each append is still told.
+func TestRollbacksAreBounded(t *testing.T) {
+	full, dead := noSpace(syscall.ENOSPC), ErrFailed
+	var r rollbacks
+	for g := range uint32(1000) {
+		r.add(g, 5, full)
+	}
+	r.add(1000, 9, full)
+	r.add(1001, 9, dead)
+	require.Len(t, r, 3)
+	for _, c := range []struct {
+		generation uint32
+		lsn        uint64
+		want       error
+	}{{0, 5, nil}, {0, 6, full}, {999, 5, nil}, {999, 6, full}, {1000, 9, nil}, {1000, 10, full}, {1001, 9, nil}, {1001, 10, dead}} {
+		require.Equal(t, c.want, r.outcome(c.generation, c.lsn), "generation %d, LSN %d", c.generation, c.lsn)
+	}
 }

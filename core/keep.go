@@ -15,6 +15,7 @@ import (
 type keeper struct {
 	s       *shard
 	bell    chan struct{}
+	began   chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
 	ctx     context.Context
 	stop    context.CancelFunc
 	queue   backend.Queue
@@ -25,6 +26,7 @@ type keeper struct {
 func (k *keeper) init(s *shard) {
 	k.s = s
 	k.bell = make(chan struct{}, 1)
+	k.began = make(chan struct{})
 	k.ctx, k.stop = context.WithCancel(context.Background())
 }
 
@@ -41,6 +43,9 @@ func (k *keeper) wake() {
 
 // loop is the keeper's goroutine.
 func (k *keeper) loop() {
+	k.sealAll()
+	close(k.began)
+	k.retain()
 	for {
 		select {
 		case <-k.bell:
@@ -208,7 +213,7 @@ func (k *keeper) dropFile(g *segment) (recycled bool, err error) {
 		}
 		// Only once the new name is durable may its bytes change: a crash would bring
 		// the old name back with the new content.
-		if err := k.s.dir.Sync(); err != nil {
+		if err := k.syncDir(); err != nil {
 			return false, err
 		}
 		k.s.prepare.recycle(f)
@@ -217,8 +222,24 @@ func (k *keeper) dropFile(g *segment) (recycled bool, err error) {
 	if err := k.s.dir.Remove(g.name); err != nil {
 		return false, err
 	}
-	if err := k.s.dir.Sync(); err != nil {
+	if err := k.syncDir(); err != nil {
 		return false, err
 	}
 	return false, g.file.Close()
+}
+
+// syncDir makes names durable. Where that fails the log has failed: a second sync may report
+// success for a name that is lost, and what is done to the directory after it would be durable
+// without it.
+func (k *keeper) syncDir() error {
+	err := k.s.dir.Sync()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("sync the log's directory: %w", err)
+	_ = k.s.do(k.ctx, func() error { // it can only be that the log has failed, or is closed, already
+		k.s.commit.fail(err)
+		return nil
+	})
+	return err
 }

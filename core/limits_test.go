@@ -13,7 +13,7 @@ import (
 // Many partitions in one log: they open, append, rotate, are dropped and recovered, and
 // what each takes of memory is bounded.
 func TestManyPartitions(t *testing.T) {
-	n := 10_000
+	n := 100_000
 	if every > 1 {
 		n = 1000
 	}
@@ -56,6 +56,7 @@ func manyPartitions(t *testing.T, n int) {
 	m = open(t, disk, opts...)
 	recovered := heap()
 	t.Logf("%d bytes each after a clean open", (recovered-before)/int64(n))
+	require.Less(t, (recovered-before)/int64(n), int64(4000))
 	require.Len(t, m.Partitions(), n)
 	for i := range list {
 		list[i] = lookup(t, m, "some-topic", int32(i))

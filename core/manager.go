@@ -34,6 +34,7 @@ type Manager struct {
 	partitions map[partitionKey]*Partition
 	dedicated  int // the highest number of a dedicated log
 	closed     bool
+	closing    sync.Once
 }
 
 type partitionKey struct {
@@ -102,7 +103,7 @@ func (m *Manager) open() error {
 		}
 		tornTail += s.count.tornTail.Load()
 	}
-	if tornTail > 0 {
+	if tornTail > 0 && !m.cfg.readOnly { // beside a writer it may be a frame that is just being written
 		m.cfg.logger.Info("cut off what a crash left unfinished", "bytes", tornTail)
 	}
 	m.cfg.hooks.recovered(time.Since(start), tornTail)
@@ -134,17 +135,25 @@ func (m *Manager) openShards() error {
 		if name != "" && m.cfg.readOnly && !slices.Contains(names, name) {
 			continue
 		}
-		if _, err := m.addShard(name); err != nil {
+		if err := m.addShard(name); err != nil {
 			return err
 		}
 	}
 	m.shared = len(m.shards)
 	for _, name := range dedicated {
-		if _, err := m.addShard(name); err != nil {
+		if err := m.addShard(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (m *Manager) addShard(name string) error {
+	s, err := m.newShard(name)
+	if err == nil {
+		m.shards = append(m.shards, s)
+	}
+	return err
 }
 
 // numberedName returns the number of a log's folder.
@@ -157,7 +166,8 @@ func numberedName(name, prefix string) (int, bool) {
 	return n, err == nil && n > 0
 }
 
-func (m *Manager) addShard(name string) (*shard, error) {
+// newShard opens the directory of a log.
+func (m *Manager) newShard(name string) (*shard, error) {
 	s := &shard{cfg: m.cfg, name: name, dir: m.root, mu: newAppendLock(m.cfg.stdLocks), pool: newBufferPool(m.cfg.bufferPool)}
 	s.commit.s = s
 	if name != "" {
@@ -167,7 +177,6 @@ func (m *Manager) addShard(name string) (*shard, error) {
 			return nil, fmt.Errorf("open %s: %w", name, causeOf(err, name))
 		}
 	}
-	m.shards = append(m.shards, s)
 	return s, nil
 }
 
@@ -242,16 +251,26 @@ func (m *Manager) shardFor(key partitionKey) (*shard, error) {
 		return nil, ErrClosed
 	}
 	if m.cfg.layout == LayoutDedicated {
-		m.dedicated++
-		s, err := m.addShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated))
-		if err != nil {
-			return nil, err
-		}
-		return s, s.start()
+		return m.startDedicated()
 	}
 	h := fnv.New32a()
 	_, _ = fmt.Fprintf(h, "%s/%d", key.topic, key.num) // a hash never fails
 	return m.shards[int(h.Sum32())%m.shared], nil
+}
+
+// startDedicated begins a log for one partition. One that cannot start leaves its number,
+// and its directory, for the next. The caller holds m.mu.
+func (m *Manager) startDedicated() (*shard, error) {
+	s, err := m.newShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated+1))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	m.dedicated++
+	m.shards = append(m.shards, s)
+	return s, nil
 }
 
 // Lookup returns the handle of a partition that exists, else ErrNoPartition.
@@ -299,14 +318,16 @@ func (m *Manager) Backend() string { return m.cfg.backend.Name() }
 func (m *Manager) BackendReason() string { return m.cfg.backendReason }
 
 // Close writes what was submitted, seals the log, and gives the directory back. Appends
-// and readers that are under way end with ErrClosed. Closing again does nothing. After a
-// Close without error anything missing at the end of the log is found out by the next open.
-func (m *Manager) Close() error {
+// and readers that are under way end with ErrClosed. Closing again does nothing, but waits
+// for a Close that is under way. After a Close without error anything missing at the end of
+// the log is found out by the next open.
+func (m *Manager) Close() (err error) {
+	m.closing.Do(func() { err = m.close() })
+	return err
+}
+
+func (m *Manager) close() error {
 	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return nil
-	}
 	m.closed = true
 	m.mu.Unlock()
 	var errs []error

@@ -13,7 +13,7 @@ import (
 // some records of the oldest segment, holds back all the garbage behind it. Once that is
 // more than the move limit, its records are written again at the end of the log.
 
-// errStaleMove: the partition was truncated after the records were read.
+// errStaleMove: the partition was truncated after the records were read, or is just being.
 var errStaleMove = errors.New("truncated while its records were moved")
 
 // moveBatch is how much is moved by one batch, bytes.
@@ -74,8 +74,11 @@ func (k *keeper) garbage() int64 {
 func (k *keeper) movePartition(p *Partition, g *segment) error {
 	for {
 		k.s.mu.Lock()
-		truncations := p.truncations
+		truncations, cutting := p.truncations, p.cutting
 		k.s.mu.Unlock()
+		if cutting > 0 {
+			return errStaleMove // the copy would bring back what is being truncated
+		}
 		e, ok := p.extentIn(g)
 		if !ok {
 			return nil
@@ -91,7 +94,7 @@ func (k *keeper) movePartition(p *Partition, g *segment) error {
 func (p *Partition) extentIn(g *segment) (extent, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.extents.pending > 0 {
+	if p.extents.pendingLost {
 		return extent{}, false
 	}
 	for _, e := range p.extents.list {

@@ -325,3 +325,32 @@ func TestMoveLargeRecordsUnderReplay(t *testing.T) {
 		require.Equal(t, []int64{0, 1}, offsets(t, p, 0))
 	})
 }
+
+// A partition that was cut inside a declared gap, and is idle since, holds nothing back: its
+// records are moved like others, and the gap stays.
+func TestMoveBelowAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, small, aLittle)
+		idle, busy := partition(t, m, "idle", 0), partition(t, m, "busy", 0)
+		appendValues(t, idle, 3)
+		ack, err := idle.AppendAt(bg, 10, record("x"))
+		require.NoError(t, err)
+		require.NoError(t, ack.Wait(bg))
+		require.NoError(t, idle.TruncateAfter(bg, 6))
+		for range 400 {
+			must(busy.Append(bg, big(400, 'x')))
+			require.NoError(t, busy.TruncateBefore(bg, busy.NextOffset()))
+		}
+		synctest.Wait()
+		require.Positive(t, m.Stats().MovedBytes)
+		require.Less(t, len(must(m.Segments())), 10)
+		for _, m := range []*wal.Manager{m, open(t, crash(t, disk))} {
+			p := lookup(t, m, "idle", 0)
+			require.EqualValues(t, 7, p.NextOffset())
+			require.Equal(t, []int64{0, 1, 2}, offsets(t, p, 0))
+		}
+		must(idle.Append(bg, record("y")))
+		require.Equal(t, []int64{0, 1, 2, 7}, offsets(t, lookup(t, open(t, crash(t, disk)), "idle", 0), 0))
+	})
+}

@@ -1,11 +1,9 @@
 package wal_test
 
 import (
-	"errors"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -198,28 +196,105 @@ func TestNoSpaceWhilePreparing(t *testing.T) {
 	})
 }
 
-// In mode periodic a group that finds no space may leave behind records that are
-// acknowledged and not synced, in a file that is not to be synced again.
-func TestNoSpaceInPeriodic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		disk := newDisk(t, sim.Options{})
-		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic))
-		p := partition(t, m, "t", 0)
-		appendValues(t, p, 5)
-		require.NoError(t, p.Sync(bg))
-		appendValues(t, p, 5)
-		disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC})
-		_, err := p.Append(bg, record("x"))
-		require.ErrorIs(t, err, syscall.ENOSPC)
-		_, _ = p.Append(bg, record("y"))
-		_ = m.Sync(bg)
-		time.Sleep(time.Second)
-		durable := p.DurableOffset()
-		after := lookup(t, open(t, crash(t, disk)), "t", 0)
-		require.GreaterOrEqual(t, after.NextOffset(), durable)
-		requireLeftAlone(t, disk.Trace())
-		if err := m.Close(); !errors.Is(err, wal.ErrFailed) {
+// A producer with many appends in flight whose order counts: whatever of them fails on a full
+// disk, what is in the log is a prefix, also when there is space again in between.
+func TestAppendAfterKeepsOrder(t *testing.T) {
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{Depth: 1 + int(seed%4), Seed: seed})
+			m := open(t, disk, wal.WithSegmentSize(16<<10))
+			p := partition(t, m, "t", 0)
+			disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC, After: int(seed % 7), Times: 1 + int(seed%2)})
+			var acks []wal.Ack
+			var last wal.Ack
+			var failed error
+			for i := range 40 {
+				ack, err := p.AppendAfter(bg, last, valueAt(int64(i)))
+				if failed != nil {
+					require.ErrorIs(t, err, wal.ErrNoSpace, "append %d follows one that failed", i)
+				}
+				if err != nil {
+					failed = err
+					continue
+				}
+				acks, last = append(acks, ack), ack
+				if i%5 == 4 {
+					synctest.Wait()
+				}
+			}
+			good := 0
+			for i, ack := range acks {
+				switch err := ack.Wait(bg); {
+				case err == nil:
+					require.Equal(t, i, good, "acknowledged behind one that failed")
+					good++
+				default:
+					require.ErrorIs(t, err, wal.ErrNoSpace)
+				}
+			}
+			require.Less(t, good, 40, "the fault struck")
+			require.Len(t, offsets(t, p, 0), good)
+			_, err := p.AppendAfter(bg, last, valueAt(0))
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			disk.ClearFaults()
+			ack, err := p.AppendAfter(bg, wal.Ack{}, valueAt(int64(good)))
 			require.NoError(t, err)
-		}
-	})
+			require.NoError(t, ack.Wait(bg))
+			require.EqualValues(t, good, ack.Offset())
+			ack, err = p.AppendAfter(bg, ack, valueAt(int64(good+1)))
+			require.NoError(t, err)
+			require.NoError(t, ack.Wait(bg))
+			require.NoError(t, m.Close())
+		})
+	}
+}
+
+// An append to one log cannot follow one to another.
+func TestAppendAfterOfAnotherLog(t *testing.T) {
+	m, other := open(t, newDisk(t, sim.Options{})), open(t, newDisk(t, sim.Options{}))
+	ack, err := partition(t, other, "t", 0).AppendAsync(bg, valueAt(0))
+	require.NoError(t, err)
+	_, err = partition(t, m, "t", 0).AppendAfter(bg, ack, valueAt(0))
+	require.ErrorIs(t, err, wal.ErrInvalid)
+}
+
+// A log that is opened on a disk without space for another segment takes a truncation, which
+// makes some: in a small segment. After a crash even without any space left, since what the
+// crash left reserved is given back first.
+func TestTruncateAfterOpeningOnAFullDisk(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := []wal.Option{wal.WithSegmentSize(64 << 10), wal.WithRecycleLimit(0)}
+			disk := newDisk(t, sim.Options{})
+			m := open(t, disk, opts...)
+			p := partition(t, m, "t", 0)
+			for i := range 100 {
+				_, err := p.Append(bg, big(1024, byte(i)))
+				require.NoError(t, err)
+			}
+			left := int64(0)
+			if closed {
+				require.NoError(t, m.Close())
+				left = 24 << 10 // a header, a truncation, the declarations of those that stay
+			} else {
+				disk = crash(t, disk)
+			}
+			disk.SetCapacity(disk.Used() + left)
+			m = open(t, disk, opts...)
+			p = lookup(t, m, "t", 0)
+			_, err := p.Append(bg, big(30<<10, 'x'))
+			if closed {
+				require.ErrorIs(t, err, wal.ErrNoSpace)
+				require.ErrorContains(t, err, "CHRONIK_WAL_SEGMENT_SIZE", "the error says what to do")
+			}
+			require.NoError(t, p.TruncateBefore(bg, 90))
+			synctest.Wait()
+			requireRecords(t, p, 90, 100)
+			got, err := p.Append(bg, big(1024, 100))
+			require.NoError(t, err, "there is space again")
+			require.EqualValues(t, 100, got)
+			require.NoError(t, m.Close())
+			requireRecords(t, lookup(t, open(t, disk), "t", 0), 90, 101)
+		})
+	}
 }

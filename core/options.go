@@ -74,9 +74,10 @@ func WithNoWait() Option { return func(c *config) { c.noWait = true } }
 // WithSyncInterval sets the interval of FsyncPeriodic. Default 100 ms.
 func WithSyncInterval(d time.Duration) Option { return func(c *config) { c.syncInterval = d } }
 
-// WithBatchLimits sets when a lingering group of FsyncBatch goes out: when it holds so
-// many bytes or records, or delay after its first record, whichever comes first.
-// Default 64 KiB, 64 records, 500 µs.
+// WithBatchLimits sets when a lingering group of FsyncBatch goes out at the latest: when it
+// holds so many bytes or records, or delay after its first record, whichever comes first. It
+// goes out sooner where waiting was seen to bring no more. Default 64 KiB, 64 records,
+// 500 µs; a timer of the Go runtime may take a millisecond all the same.
 func WithBatchLimits(bytes, records int, delay time.Duration) Option {
 	return func(c *config) { c.batchBytes, c.batchRecords, c.batchDelay = bytes, records, delay }
 }

@@ -24,6 +24,9 @@ type Partition struct {
 	next        int64
 	first       int64
 	truncations uint64
+	// cutting counts the truncations that are submitted and not acknowledged yet: until then
+	// the acknowledged side is not what a later entry stands behind.
+	cutting int
 
 	// The acknowledged side: what readers see.
 	mu       sync.RWMutex
@@ -86,6 +89,20 @@ func (p *Partition) AppendAsync(ctx context.Context, records ...Record) (Ack, er
 	if err != nil {
 		return Ack{}, err
 	}
+	return p.send(ctx, r, records)
+}
+
+// AppendAfter is AppendAsync for a producer that has several appends in flight whose order
+// counts: if the one before has failed, so does this one, with an error that wraps that
+// one's. Without it, appends that are submitted after a disk was full for a moment may go
+// in while those before them did not. before is an append to the same partition; the zero
+// Ack is none.
+func (p *Partition) AppendAfter(ctx context.Context, before Ack, records ...Record) (Ack, error) {
+	r, err := p.request(records)
+	if err != nil {
+		return Ack{}, err
+	}
+	r.after = before
 	return p.send(ctx, r, records)
 }
 
@@ -250,13 +267,15 @@ func (p *Partition) place(r *request) {
 		e.Gap = e.Base - p.next
 		p.next = e.End()
 	case e.Kind == format.KindTruncateBefore:
-		e.Base = r.at
-		p.first = max(p.first, r.at)
+		p.first = max(p.first, r.at) // another truncation may have gone further meanwhile
+		e.Base = p.first
 		p.truncations++
+		p.cutting++
 	case e.Kind == format.KindTruncateAfter:
 		e.Base = r.at
 		p.next = r.at
 		p.truncations++
+		p.cutting++
 	}
 }
 
@@ -265,4 +284,5 @@ func (p *Partition) place(r *request) {
 func (p *Partition) rollBack() {
 	p.next, p.first = p.visible.Load(), p.lowest.Load()
 	p.truncations++
+	p.cutting = 0
 }

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,4 +180,45 @@ func TestDurableOffsetInOtherModes(t *testing.T) {
 		require.EqualValues(t, 2, p.DurableOffset())
 		require.NoError(t, m.Close())
 	}
+}
+
+// In mode periodic a full disk is no failure either: what is acknowledged is made durable,
+// and appends work again once there is space.
+func TestPeriodicOnFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic), wal.WithSyncInterval(time.Hour))
+		p := partition(t, m, "t", 0)
+		appendValues(t, p, 10)
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC})
+		_, err := p.Append(bg, record("x"))
+		require.ErrorIs(t, err, wal.ErrNoSpace)
+		require.NotErrorIs(t, err, wal.ErrFailed)
+		require.EqualValues(t, 10, p.DurableOffset())
+		requireValues(t, lookup(t, open(t, crash(t, disk)), "t", 0), 0, 10)
+		appendValues(t, p, 10)
+		require.NoError(t, p.Sync(bg))
+		requireValues(t, lookup(t, open(t, crash(t, disk)), "t", 0), 0, 20)
+		require.NoError(t, m.Close())
+	})
+}
+
+// If that sync fails, what was acknowledged may be lost: the log has failed, and says nothing
+// of it is durable.
+func TestPeriodicOnFullDiskThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic), wal.WithSyncInterval(time.Hour))
+		p := partition(t, m, "t", 0)
+		appendValues(t, p, 5)
+		require.NoError(t, p.Sync(bg))
+		appendValues(t, p, 5)
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC})
+		disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Gate: true})
+		_, err := p.Append(bg, record("x"))
+		require.ErrorIs(t, err, wal.ErrFailed)
+		require.ErrorIs(t, p.Sync(bg), wal.ErrFailed)
+		require.EqualValues(t, 5, p.DurableOffset())
+		require.ErrorIs(t, m.Close(), wal.ErrFailed)
+	})
 }

@@ -13,8 +13,8 @@ import (
 // one that creates segment files.
 type preparer struct {
 	s        *shard
-	written  bool // overwriting is faster than writing for the first time
-	requests chan struct{}
+	written  bool       // overwriting is faster than writing for the first time
+	requests chan int64 // of a file; see prepare
 	zeroes   chan *zeroRequest
 	ready    chan prepared
 	queue    backend.Queue
@@ -39,7 +39,7 @@ type prepared struct {
 
 func (p *preparer) init(s *shard, preferWritten bool) {
 	p.s, p.written = s, preferWritten
-	p.requests = make(chan struct{}, 1)
+	p.requests = make(chan int64, 1)
 	p.zeroes = make(chan *zeroRequest, 1)
 	p.ready = make(chan prepared, 1)
 }
@@ -48,12 +48,12 @@ func (p *preparer) init(s *shard, preferWritten bool) {
 func (p *preparer) loop() {
 	for {
 		select {
-		case _, ok := <-p.requests:
+		case least, ok := <-p.requests:
 			if !ok {
 				p.end()
 				return
 			}
-			p.ready <- p.prepare()
+			p.ready <- p.prepare(least)
 		case z := <-p.zeroes:
 			p.zero(z)
 		}
@@ -91,8 +91,17 @@ func (p *preparer) discard(f prepared) {
 	_ = p.s.dir.Remove(f.name)
 }
 
-func (p *preparer) prepare() prepared {
-	size := p.s.cfg.segmentSize
+// prepare makes a file of the usual size or, if there is no space for one and least is not
+// 0, of so many bytes.
+func (p *preparer) prepare(least int64) prepared {
+	f := p.prepareSize(p.s.cfg.segmentSize)
+	if least > 0 && isNoSpace(f.err) {
+		f = p.prepareSize(format.AlignUp(least, format.MaxAlignment))
+	}
+	return f
+}
+
+func (p *preparer) prepareSize(size int64) prepared {
 	for _, f := range p.takeRecycled(1) {
 		if f.size == size {
 			return f
@@ -106,7 +115,7 @@ func (p *preparer) prepare() prepared {
 	p.made++
 	f := prepared{name: fmt.Sprintf("prepare-%d%s", p.made, tempSuffix), size: size}
 	if f.file, f.err = p.s.dir.Create(f.name, size); f.err != nil {
-		f.err = fmt.Errorf("prepare a segment: %w", f.err)
+		f.err = fmt.Errorf("prepare a segment of %d bytes (CHRONIK_WAL_SEGMENT_SIZE sets its size): %w", size, f.err)
 		return f
 	}
 	if p.written {
@@ -148,24 +157,31 @@ func (p *preparer) takeRecycled(n int) []prepared {
 }
 
 // ask makes the preparer work ahead. Only the committer calls it.
-func (c *committer) ask() {
+func (c *committer) ask(least int64) {
 	if !c.asked {
 		c.asked = true
-		c.s.prepare.requests <- struct{}{}
+		c.s.prepare.requests <- least
 	}
 }
 
-// takePrepared returns a prepared file of at least size bytes, waiting for it if it is
-// not ready.
-func (c *committer) takePrepared(size int64) (prepared, error) {
-	early := c.asked
-	c.ask()
+func (c *committer) askNow(least int64) prepared {
+	c.ask(least)
 	f := <-c.s.prepare.ready
 	c.asked = false
+	return f
+}
+
+// takePrepared returns a prepared file of at least size bytes, waiting for it if it is
+// not ready. On a disk without space for another segment it may be a small one.
+func (c *committer) takePrepared(size int64, small bool) (prepared, error) {
+	early := c.asked
+	f := c.askNow(0)
 	if f.err != nil && early { // it failed some time ago: what is it now?
-		c.ask()
-		f = <-c.s.prepare.ready
-		c.asked = false
+		f = c.askNow(0)
+	}
+	if small && isNoSpace(f.err) {
+		<-c.s.keeper.began // what a crash left reserved is free then
+		f = c.askNow(size)
 	}
 	if f.err != nil {
 		return f, f.err

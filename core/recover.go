@@ -21,6 +21,8 @@ type recovery struct {
 	// salvage goes on behind damage and collects it.
 	salvage bool
 	pool    *bufferPool
+	// apart keeps the segments off the shard's list: its readers may not see them yet.
+	apart bool
 	// looks only: nothing is served, so nothing is made durable.
 	looks bool
 	// giveUp names segments to be left out.
@@ -186,7 +188,16 @@ func (r *recovery) open(number uint64) error {
 		return fmt.Errorf("open segment %s: %w", r.s.path(name), causeOf(err, name))
 	}
 	g := &segment{name: name, path: r.s.path(name), file: f}
-	r.s.segments.add(g)
+	if err := r.takeHeader(g, number); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return nil
+}
+
+// takeHeader reads the header of a segment, and takes it in if it is one of the log's.
+func (r *recovery) takeHeader(g *segment, number uint64) error {
+	f := g.file
 	size, err := f.Size()
 	if err != nil {
 		return fmt.Errorf("size of segment %s: %w", g.path, err)
@@ -215,6 +226,9 @@ func (r *recovery) open(number uint64) error {
 		})
 	}
 	r.segments = append(r.segments, g)
+	if !r.apart {
+		r.s.segments.add(g)
+	}
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (m *Manager) Refresh(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := m.refreshShard(s); err != nil {
+		if err := m.refreshShard(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -47,25 +47,27 @@ func (m *Manager) findLogs(known []*shard) error {
 		if !shared && !dedicated || slices.ContainsFunc(known, func(s *shard) bool { return s.name == name }) {
 			continue
 		}
-		s, err := m.addShard(name)
+		s, err := m.newShard(name)
 		if err != nil {
 			return err
 		}
 		if err := m.recoverShard(s); err != nil {
-			m.shards = m.shards[:len(m.shards)-1]
 			return errors.Join(err, s.release())
 		}
+		m.shards = append(m.shards, s)
 	}
 	return nil
 }
 
-func (m *Manager) refreshShard(s *shard) error {
+func (m *Manager) refreshShard(ctx context.Context, s *shard) error {
 	for {
-		looks, err := m.lookAt(s)
-		if errors.Is(err, errOvertaken) {
+		looks, err := m.lookAt(ctx, s)
+		switch {
+		case errors.Is(err, errOvertaken):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, errVoid):
+			return m.rebuild(s)
+		case err != nil:
 			return err
 		}
 		m.show(s, looks)
@@ -83,6 +85,7 @@ type look struct {
 	seg   *segment
 	found []newEntry
 	end   format.Link
+	fresh bool // the log's readers do not have the segment yet
 }
 
 // newEntry is an entry that a refresh found.
@@ -95,8 +98,8 @@ type newEntry struct {
 
 // lookAt reads what was added to a log, and shows nothing of it yet: records that were
 // moved are nowhere until all of it is known.
-func (m *Manager) lookAt(s *shard) (looks []look, err error) {
-	r := &recovery{s: s, pool: s.pool, salvage: m.cfg.allowDamage}
+func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error) {
+	r := &recovery{s: s, pool: s.pool, salvage: m.cfg.allowDamage, apart: true}
 	numbers, err := r.list()
 	if err != nil {
 		return nil, err
@@ -109,7 +112,6 @@ func (m *Manager) lookAt(s *shard) (looks []look, err error) {
 		if err != nil { // forget what was opened
 			for _, g := range r.segments {
 				if g != newest {
-					s.segments.remove(g)
 					_ = g.file.Close()
 				}
 			}
@@ -126,12 +128,19 @@ func (m *Manager) lookAt(s *shard) (looks []look, err error) {
 			return nil, err
 		}
 	}
+	if len(r.flaws) > 0 && !m.cfg.allowDamage {
+		return nil, &DamageError{Damage: r.damage()}
+	}
 	if newest != nil {
 		r.segments = append([]*segment{newest}, r.segments...)
 	}
 	for i, g := range r.segments {
 		end, exact := r.end(i)
-		l, err := m.follow(s, g, end, exact && i+1 < len(r.segments))
+		exact = exact && i+1 < len(r.segments)
+		if exact && g == newest && g.end.Load() > end.End {
+			return nil, errVoid
+		}
+		l, err := m.follow(ctx, s, g, end, exact)
 		if err != nil && s.gone(g) {
 			if slices.Contains(numbers, g.Number) {
 				return nil, errOvertaken
@@ -141,6 +150,7 @@ func (m *Manager) lookAt(s *shard) (looks []look, err error) {
 		if err != nil {
 			return nil, err
 		}
+		l.fresh = g != newest
 		looks = append(looks, l)
 	}
 	return looks, nil
@@ -148,7 +158,7 @@ func (m *Manager) lookAt(s *shard) (looks []look, err error) {
 
 // follow reads on where the last look at a segment ended. What it finds is made durable,
 // unless the writer says that it is.
-func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) (look, error) {
+func (m *Manager) follow(ctx context.Context, s *shard, g *segment, end format.Link, exact bool) (look, error) {
 	l := look{seg: g}
 	if g.is(stateSealed) {
 		return l, nil
@@ -175,6 +185,9 @@ func (m *Manager) follow(s *shard, g *segment, end format.Link, exact bool) (loo
 	sc.exact = exact
 	sc.reader.position, sc.reader.lsn, sc.reader.chain = g.end.Load(), g.lastLSN.Load()+1, g.chain
 	sc.each = func(f *frame) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		return f.each(func(e format.Entry, lsn uint64, data []byte) error {
 			n := newEntry{entry: e, lsn: lsn, position: f.Position}
 			if e.Kind == format.KindDeclare {
@@ -236,6 +249,9 @@ func (m *Manager) show(s *shard, looks []look) {
 	var order []uint32
 	news := map[uint32][]change{}
 	for _, l := range looks {
+		if l.fresh {
+			s.segments.add(l.seg)
+		}
 		if len(l.found) > 0 {
 			l.enter()
 		}
@@ -315,6 +331,7 @@ func (p *Partition) take(list []change) {
 // forgetDropped closes the oldest segments once nothing live is left in them: the writer
 // drops them, or has.
 func (m *Manager) forgetDropped(s *shard) {
+	s.closeRetired()
 	for {
 		g, only := s.segments.oldest()
 		if g == nil || only || g.live.Load() > 0 || g.losses.Load() > 0 || g.pins.Load() > 1 {

@@ -37,7 +37,7 @@ func (c *committer) makeRoom(g *group) (ready bool, err error) {
 			return true, nil
 		}
 	}
-	if err := c.begin(need + c.preludeSize(len(g.entries)) + spare); err != nil {
+	if err := c.begin(need+c.preludeSize(len(g.entries))+spare, spare == 0); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -99,10 +99,11 @@ func (c *committer) preludeSize(n int) int64 {
 
 // begin ends the active segment, if there is one, and starts the next with room for at
 // least need bytes of frames. Creating it may fail once, like any write. The one before
-// ends only once there is a file: without space it is still good for a truncation.
-func (c *committer) begin(need int64) error {
+// ends only once there is a file: without space it is still good for a truncation. The next
+// one may be a small one if it is for retention.
+func (c *committer) begin(need int64, retention bool) error {
 	for {
-		file, err := c.takePrepared(format.HeaderSize + need)
+		file, err := c.takePrepared(format.HeaderSize+need, retention)
 		if err == nil {
 			if err := c.endSegment(); err != nil {
 				c.s.prepare.discard(file)
@@ -113,9 +114,11 @@ func (c *committer) begin(need int64) error {
 		switch {
 		case err == nil:
 			return nil
+		case c.s.sticky() != nil:
+			return err
 		case isNoSpace(err):
 			return noSpace(err)
-		case c.failures > 0, c.s.sticky() != nil:
+		case c.failures > 0:
 			return err
 		}
 		c.failures++
@@ -146,8 +149,8 @@ func (c *committer) activate(file prepared) error {
 	}
 	if err := c.enterDirectory(); err != nil {
 		_ = file.file.Close()
-		c.failures++ // whether the segment is there is unknown: there is no second try
-		return fmt.Errorf("begin segment %s: %w", s.path(name), err)
+		c.fail(fmt.Errorf("begin segment %s: %w", s.path(name), err)) // whether it is there is unknown: no second try
+		return c.s.sticky()
 	}
 	seg := &segment{SegmentHeader: h, name: name, path: s.path(name), file: file.file, table: newTable()}
 	seg.setState(stateActive)
@@ -313,7 +316,7 @@ const redeclareAtOnce = 1024
 func (c *committer) redeclareSome(parts []*Partition) error {
 	need := c.preludeSize(len(parts))
 	if c.active == nil || c.position+need > c.active.size.Load() {
-		if err := c.begin(need); err != nil {
+		if err := c.begin(need, true); err != nil {
 			return err
 		}
 	}
@@ -324,7 +327,11 @@ func (c *committer) redeclareSome(parts []*Partition) error {
 	seg, position := c.active, c.position
 	w := c.newWrite(c.declaration(parts, c.tail.LSN+1), c.prelude)
 	w.Sync = true
-	if err := c.writeNow(w); err != nil {
+	err := c.writeNow(w)
+	if err == nil {
+		err = c.zerosFailed()
+	}
+	if err != nil {
 		err = fmt.Errorf("%s: %w", seg.at(position), err)
 		if c.s.sticky() != nil {
 			return err

@@ -34,7 +34,8 @@ type shard struct {
 	commands   []*command
 	pending    atomic.Bool // there are commands
 	sleep      sleep
-	cuts       []cut
+	linger     linger
+	rollbacks  rollbacks
 	failure    error
 	closing    bool
 	partitions []*Partition
@@ -50,6 +51,7 @@ type shard struct {
 	commit committer
 
 	segments  segmentList
+	retired   []*segment // of an earlier view of a reader, see rebuild; guarded by Manager.mu
 	footers   footerCache
 	prepare   preparer
 	keeper    keeper
@@ -62,13 +64,6 @@ type shard struct {
 	// bubble must not get out of it.
 	waiters sync.Pool
 	workers sync.WaitGroup
-}
-
-// cut remembers a rollback: what was submitted in a generation and not acknowledged by
-// then has failed.
-type cut struct {
-	acked uint64
-	err   error
 }
 
 // command is a function for the committer to run while nothing is in flight.
@@ -150,6 +145,5 @@ func (s *shard) start() error {
 			work()
 		}()
 	}
-	s.keeper.wake() // there may be segments to seal that a crash left
 	return nil
 }

@@ -54,7 +54,7 @@ func (z *sleep) interrupt() wakeup {
 func (s *shard) ripe() bool {
 	g := s.openGroup
 	return len(s.queue) > 0 || s.closing || g != nil &&
-		(s.cfg.fsync != FsyncBatch || g.n >= s.cfg.batchBytes || g.records >= s.cfg.batchRecords)
+		(s.cfg.fsync != FsyncBatch || g.n >= s.cfg.batchBytes || g.records >= s.cfg.batchRecords || s.linger.enough(g))
 }
 
 // rouse wakes the committer. The caller does not hold mu.

@@ -39,7 +39,7 @@ type zeroRequest struct {
 func (c *committer) lookAhead(written int) {
 	size := c.active.size.Load()
 	if c.position > size/4 {
-		c.ask()
+		c.ask(0)
 	}
 	c.usual += (written - c.usual) / 8
 	if !c.s.prepare.written || c.usual > zeroMaxGroup || c.zeroed >= size || c.position+zeroAhead/2 < c.zeroed {

@@ -105,7 +105,9 @@ func (f *faults) openFailed(w *workload, err error) {
 // sticky, and the next open recovers.
 func (f *faults) end(w *workload, m *wal.Manager) {
 	f.checkSticky(w, m)
-	if !f.unreadable {
+	if f.unreadable {
+		_ = readAll(m, true) // it may fail, and must do no harm
+	} else {
 		f.readable(w, m)
 	}
 	_ = m.Close() // it may fail, but must end all that was begun

@@ -78,7 +78,7 @@ func faultTable() []fault {
 			})
 			return func() int { return max(0, d.Ops()-after) }
 		}}
-	read := one("read-eio", FailedWrite, 30, sim.Fault{Op: sim.OpRead})
+	read := one("read-eio", FailedWrite, 8, sim.Fault{Op: sim.OpRead})
 	read.unreadable = true
 	// A directory's entry that its sync lost looks as if it were there, and no sync of
 	// another process tells: only a crash does.

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +139,7 @@ func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Chec
 		t.Fatalf("mutant %q does not build: %v\n%s", m.name, err, b)
 	}
 	b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
-		"-test.timeout=90s", "-crash.states=12000", "-crash.violations=4", "-crash.faults=3", "-crash.damages=40").CombinedOutput()
+		"-test.timeout=280s", "-crash.states="+strconv.Itoa(cmp.Or(m.states, usualStates)), "-crash.violations=4", "-crash.faults=3", "-crash.damages=40").CombinedOutput()
 	failed = map[Check]int{}
 	for _, x := range checkName.FindAllStringSubmatch(string(b), -1) {
 		failed[Check(x[1])]++

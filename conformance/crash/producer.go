@@ -34,6 +34,8 @@ type producer struct {
 type pendingAck struct {
 	op  *op
 	ack wal.Ack
+	// done, if set, is the result of a truncation on a goroutine of its own.
+	done chan error
 }
 
 // cutGaps lets truncations of the suffix end inside a gap that AppendAt left.
@@ -140,7 +142,7 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 	var ack wal.Ack
 	var err error
 	if at >= 0 {
-		ack, err = h.AppendAt(ctx, at, records...)
+		ack, err = p.appendAt(h, part, at, records)
 	} else {
 		ack, err = h.AppendAsync(ctx, records...)
 	}
@@ -155,7 +157,7 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 		}
 	}
 	o.placed, o.offset = true, ack.Offset()
-	p.pending = append(p.pending, pendingAck{o, ack})
+	p.pending = append(p.pending, pendingAck{op: o, ack: ack})
 	return true
 }
 
@@ -212,7 +214,43 @@ func (p *producer) truncateAfter(h *wal.Partition, part *part, now state) bool {
 		return false
 	}
 	o := &op{kind: opTruncateAfter, part: part, at: at}
-	return p.begin(o) && p.done(o, h.TruncateAfter(ctx, at))
+	if !p.begin(o) {
+		return false
+	}
+	if p.w.faulty == nil && at+1 < now.next && p.r.IntN(2) == 0 {
+		return p.replace(h, part, o)
+	}
+	return p.done(o, h.TruncateAfter(ctx, at))
+}
+
+// replace truncates the suffix and appends in its place without waiting in between. The log
+// takes that append at its offset only once it has taken the truncation.
+func (p *producer) replace(h *wal.Partition, part *part, o *op) bool {
+	cut := pendingAck{op: o, done: make(chan error, 1)}
+	go func() { cut.done <- h.TruncateAfter(ctx, o.at) }()
+	p.pending = append(p.pending, cut)
+	return p.append(h, part, o.at+1)
+}
+
+// appendAt is AppendAt, once a truncation of the suffix that is on its way was taken.
+func (p *producer) appendAt(h *wal.Partition, part *part, at int64, records []wal.Record) (wal.Ack, error) {
+	for {
+		ack, err := h.AppendAt(ctx, at, records...)
+		if !errors.Is(err, wal.ErrOffsetOutOfRange) || !p.cuts(part) {
+			return ack, err
+		}
+		giveWay()
+	}
+}
+
+// cuts reports whether a truncation of the partition is on its way.
+func (p *producer) cuts(part *part) bool {
+	for _, a := range p.pending {
+		if a.done != nil && a.op.part == part && len(a.done) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *producer) done(o *op, err error) bool {
@@ -267,6 +305,9 @@ func (p *producer) drain() bool {
 func (p *producer) await() bool {
 	a := p.pending[0]
 	p.pending = p.pending[1:]
+	if a.done != nil {
+		return p.done(a.op, <-a.done)
+	}
 	if err := a.ack.Wait(ctx); err != nil {
 		return p.failed(a.op, err)
 	}

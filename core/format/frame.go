@@ -105,7 +105,8 @@ func IsFrame(b []byte) bool {
 }
 
 // ReadFrameHeader reads the frame header at the start of b. Its lengths can be
-// trusted to be possible, not to fit the segment. Its error wraps ErrCorrupt.
+// trusted to be possible, not to fit the segment. Its error wraps ErrCorrupt, or ErrVersion
+// for a sound header of a later version: then epoch and position are what they say.
 func ReadFrameHeader(b []byte) (FrameHeader, error) {
 	if len(b) < FrameHeaderSize {
 		return FrameHeader{}, fmt.Errorf("%w: frame header: %d bytes of %d", ErrCorrupt, len(b), FrameHeaderSize)
@@ -132,7 +133,7 @@ func ReadFrameHeader(b []byte) (FrameHeader, error) {
 		CRC:          le.Uint32(b[frmCRC:]),
 	}
 	if le.Uint32(b[frmFlags:]) != 0 || le.Uint32(b[frmReserved:]) != 0 {
-		return FrameHeader{}, fmt.Errorf("%w: frame header: flags %#x", ErrVersion, le.Uint32(b[frmFlags:]))
+		return h, fmt.Errorf("%w: frame header: flags %#x", ErrVersion, le.Uint32(b[frmFlags:]))
 	}
 	if h.Entries < 1 || h.Length > MaxFrame || h.Length < FrameHeaderSize+int64(h.Entries)*EntrySize {
 		return FrameHeader{}, fmt.Errorf("%w: frame header: length %d with %d entries", ErrCorrupt, h.Length, h.Entries)

@@ -40,6 +40,13 @@ func (d *Disk) SetCapacity(bytes int64) {
 	d.opt.Capacity = bytes
 }
 
+// Used returns how many bytes of the capacity are taken.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used()
+}
+
 // ReadOnly makes the file system read-only, as Linux does after an error of its
 // journal: changes fail with EROFS, and so does a sync that has something to do.
 func (d *Disk) ReadOnly(on bool) {

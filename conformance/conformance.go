@@ -1,0 +1,169 @@
+// Package conformance is what an IO backend has to pass: the contract of package backend
+// sentence by sentence, the engine at work on it, and crashes and faults of every kind. It
+// runs unchanged against any backend:
+//
+//	func TestConformance(t *testing.T) {
+//		conformance.Run(t, func() (backend.Backend, error) { return mine.New(), nil })
+//	}
+//
+// The layers of crashes and faults run the test binary again as the process that dies. They
+// know nothing of a backend but that it writes below a directory. See docs/conformance.md for
+// what each of them proves.
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// Factory makes the backend under test. It is called once for every check, and once in every
+// process that a crash layer starts.
+type Factory func() (backend.Backend, error)
+
+// Option changes what Run and Check do.
+type Option func(*suite)
+
+// Skip leaves out a check, or all checks of a group, by name: what t.Run would call it, like
+// "Dir/LockExcludes". A name that there is not fails the suite. The reason is printed.
+func Skip(name, reason string) Option {
+	return func(s *suite) { s.skips = append(s.skips, skip{name: name, reason: reason}) }
+}
+
+// With adds another backend that must recover the same images to the same log.
+func With(f Factory) Option { return func(s *suite) { s.others = append(s.others, f) } }
+
+// suite is one run of the conformance suite.
+type suite struct {
+	factory Factory
+	others  []Factory
+	skips   []skip
+	// command makes the process of a crash layer run this program again as far as this
+	// suite: the arguments behind the program's name. nil: there is none.
+	command []string
+}
+
+type skip struct {
+	name, reason string
+	used         bool
+}
+
+func newSuite(f Factory, opts []Option) *suite {
+	s := &suite{factory: f}
+	for _, o := range opts {
+		o(s)
+	}
+	return s
+}
+
+// check is one property of a backend.
+type check struct {
+	group, name string
+	// says is what the contract, or the documentation of the log, promises.
+	says string
+	run  func(t *T)
+}
+
+// checks are all checks, in the order in which they run: what later ones build on first.
+func checks() []check {
+	var all []check
+	for _, g := range [][]check{} {
+		all = append(all, g...)
+	}
+	return all
+}
+
+// Run runs the whole suite, each check as a subtest. The test that calls it must do nothing
+// before: it is run again, in processes of its own, up to this call.
+func Run(t *testing.T, f Factory, opts ...Option) {
+	t.Helper()
+	s := newSuite(f, opts)
+	s.command = []string{"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0"}
+	if isChild() {
+		s.child()
+	}
+	byGroup := map[string][]check{}
+	var groups []string
+	for _, c := range checks() {
+		if byGroup[c.group] == nil {
+			groups = append(groups, c.group)
+		}
+		byGroup[c.group] = append(byGroup[c.group], c)
+	}
+	for _, g := range groups {
+		t.Run(g, func(t *testing.T) {
+			for _, c := range byGroup[g] {
+				t.Run(c.name, func(t *testing.T) {
+					if reason, ok := s.skipped(c); ok {
+						t.Skip(reason)
+					}
+					s.run(c, t)
+				})
+			}
+		})
+	}
+	if err := s.unusedSkips(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Check runs the contract checks, and those of the engine on the backend, outside a test, and
+// returns all violations, joined; each begins with the name of its check. What needs a
+// process of its own only Run can do.
+func Check(f Factory, opts ...Option) error {
+	s := newSuite(f, opts)
+	var errs []error
+	for _, c := range checks() {
+		if _, ok := s.skipped(c); ok {
+			continue
+		}
+		r := newRecorder()
+		r.do(func() { s.run(c, r) })
+		if err := r.err(); err != nil {
+			errs = append(errs, fmt.Errorf("%s/%s: %w", c.group, c.name, err))
+		}
+	}
+	return errors.Join(append(errs, s.unusedSkips())...)
+}
+
+// run runs a check.
+func (s *suite) run(c check, tb tb) {
+	b, err := s.factory()
+	if err != nil {
+		tb.Errorf("make the backend: %v", err)
+		tb.FailNow()
+	}
+	c.run(&T{tb: tb, Backend: b, says: c.says, suite: s})
+}
+
+func (s *suite) skipped(c check) (reason string, ok bool) {
+	for i := range s.skips {
+		k := &s.skips[i]
+		if k.name == c.group || k.name == c.group+"/"+c.name {
+			k.used = true
+			return k.reason, true
+		}
+	}
+	return "", false
+}
+
+// unusedSkips tells of names in Skip that no check has.
+func (s *suite) unusedSkips() error {
+	known := map[string]bool{}
+	for _, c := range checks() {
+		known[c.group], known[c.group+"/"+c.name] = true, true
+	}
+	var unknown []string
+	for _, k := range s.skips {
+		if !known[k.name] {
+			unknown = append(unknown, k.name)
+		}
+	}
+	if unknown == nil {
+		return nil
+	}
+	return fmt.Errorf("conformance.Skip: there is no check %s", strings.Join(unknown, ", "))
+}

@@ -1,0 +1,72 @@
+package script
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/backend/sim"
+)
+
+// The states are those of a real log, and a state differs from each other one.
+func TestStatesAreTheLogs(t *testing.T) {
+	for seed := range uint64(20) {
+		p := NewPlan(seed, 120)
+		m, err := wal.Open("/log", append(p.Options(), wal.WithBackend(sim.New(sim.Options{NoTrace: true})))...)
+		require.NoError(t, err)
+		part, err := m.Partition(Topic, 0)
+		require.NoError(t, err)
+		var s, before State
+		for i := range p.Ops {
+			o := p.Op(0, i, s)
+			before, s = s, s.After(o)
+			switch o.Kind {
+			case Append:
+				ack, err := part.AppendAt(t.Context(), max(o.At, before.Next), o.Records()...)
+				require.NoError(t, err)
+				require.NoError(t, ack.Wait(t.Context()))
+			case TruncateBefore:
+				require.NoError(t, part.TruncateBefore(t.Context(), o.At))
+			case TruncateAfter:
+				require.NoError(t, part.TruncateAfter(t.Context(), o.At))
+			}
+			var records []wal.Record
+			for r, err := range part.Read(t.Context(), part.FirstOffset()) {
+				require.NoError(t, err)
+				records = append(records, r)
+			}
+			require.Empty(t, s.Differs(part.FirstOffset(), part.NextOffset(), records), "%v, %v", p, o)
+			if o.Kind == Append {
+				require.NotEmpty(t, before.Differs(part.FirstOffset(), part.NextOffset(), records))
+				records[len(records)-1].Value = append([]byte("x"), records[len(records)-1].Value...)
+				require.NotEmpty(t, s.Differs(part.FirstOffset(), part.NextOffset(), records))
+			}
+		}
+		require.NoError(t, m.Close())
+		require.Equal(t, s, p.State(0, Done{p.Ops}))
+	}
+}
+
+// A second round continues where the first one was cut, with other records.
+func TestRoundsDiffer(t *testing.T) {
+	p := NewPlan(7, 10)
+	s := p.State(1, Done{5})
+	first := p.Op(1, 5, s)
+	second := p.Next().Op(1, 0, s)
+	require.NotEqual(t, first.id, second.id)
+	require.Equal(t, s.After(second), p.State(1, Done{5, 1}))
+
+	r := first.id.record(0)
+	index, ok := p.Find(1, r)
+	require.True(t, ok)
+	require.Equal(t, 5, index)
+	index, ok = p.Next().Find(1, r)
+	require.True(t, ok)
+	require.Equal(t, -1, index, "of an earlier round")
+	_, ok = p.Find(2, r)
+	require.False(t, ok)
+	r.Value = append(r.Value, 0)
+	_, ok = p.Find(1, r)
+	require.False(t, ok)
+}

@@ -1,0 +1,86 @@
+package script
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// State is what a partition holds: its records in the order of their offsets, which lie from
+// First on and below Next.
+type State struct {
+	First, Next int64
+	records     []placed
+}
+
+// placed is a record at its offset.
+type placed struct {
+	offset int64
+	id     id
+	n      int
+}
+
+// After returns the state after an operation, as the log's documentation says.
+func (s State) After(o Op) State {
+	switch o.Kind {
+	case Append:
+		base := max(s.Next, o.At)
+		s.records = slices.Clip(s.records)
+		for n := range o.Count {
+			s.records = append(s.records, placed{base + int64(n), o.id, n})
+		}
+		s.Next = base + int64(o.Count)
+	case TruncateBefore:
+		s.First = max(s.First, o.At)
+		for len(s.records) > 0 && s.records[0].offset < s.First {
+			s.records = s.records[1:]
+		}
+	case TruncateAfter:
+		s.Next = o.At + 1
+		n := len(s.records)
+		for n > 0 && s.records[n-1].offset > o.At {
+			n--
+		}
+		s.records = s.records[:n:n]
+	case Sync:
+	}
+	return s
+}
+
+// Differs tells how what was read differs from the state, "" if it does not.
+func (s State) Differs(first, next int64, records []wal.Record) string {
+	if first != s.First || next != s.Next || len(records) != len(s.records) {
+		return fmt.Sprintf("offsets %d to %d with %d records, not %d to %d with %d",
+			first, next-1, len(records), s.First, s.Next-1, len(s.records))
+	}
+	for i := range records {
+		if p := s.records[i]; records[i].Offset != p.offset || !same(records[i], p.id.record(p.n)) {
+			return fmt.Sprintf("the record at offset %d is not what was appended at %d", records[i].Offset, p.offset)
+		}
+	}
+	return ""
+}
+
+func same(a, b wal.Record) bool {
+	return a.Timestamp.Equal(b.Timestamp) && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) &&
+		slices.EqualFunc(a.Headers, b.Headers, func(x, y wal.Header) bool {
+			return x.Key == y.Key && bytes.Equal(x.Value, y.Value)
+		})
+}
+
+// Done is how many operations of its rounds a producer's partition holds: what is known of
+// it after each crash.
+type Done []int
+
+// State replays the operations that a partition holds.
+func (p Plan) State(producer int, done Done) (s State) {
+	for round, n := range done {
+		p.Round = round
+		for i := range n {
+			s = s.After(p.Op(producer, i, s))
+		}
+	}
+	return s
+}
