@@ -96,7 +96,7 @@ func (*Backend) Probe() error { return nil }
 func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if o.Create && !o.ReadOnly {
 		if err := makeDirs(path); err != nil {
-			return nil, fmt.Errorf("make directory %s: %w", path, err)
+			return nil, err
 		}
 	}
 	h, err := openDirHandle(path)

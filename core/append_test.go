@@ -339,20 +339,26 @@ func TestTopicNames(t *testing.T) {
 	disk := newDisk(t, sim.Options{})
 	m := open(t, disk)
 	good := []string{
-		"t", "a topic", "...", ".hidden", "a.b", "ü", "t\n", "-", "*", ":", "a:b", "CON", strings.Repeat("x", 249),
+		"t", "a topic", "...", ".hidden", "a.b", "ü", "-", "*", ":", "a:b", "CON", strings.Repeat("x", 249),
 		strings.Repeat("ü", 124),
 	}
-	bad := []string{
-		"", ".", "..", "/", "a/b", "/a", "a/", "\\", "a\\b", "\x00", "a\x00b", "\xff", "a\xc3",
-		strings.Repeat("x", 250), strings.Repeat("ü", 125),
+	bad := map[string]string{
+		"": "it is empty", ".": "a directory for the topic could not have that name", "..": "a directory for the topic",
+		"/": "the separator /", "a/b": "the separator /", "/a": "the separator /", "a/": "the separator /",
+		"\\": `the separator \`, "a\\b": `the separator \`, "\x00": "a NUL", "a\x00b": "a NUL",
+		"\xff": "it is not UTF-8", "a\xc3": "it is not UTF-8",
+		"t\n": "the control character U+000A", "a\tb": "U+0009", "\x1b[31m": "U+001B", "\x7f": "U+007F", "a\u0085": "U+0085",
+		strings.Repeat("x", 250): "it has 250 bytes, the limit is 249", strings.Repeat("ü", 125): "it has 250 bytes",
 	}
 	for _, topic := range good {
 		_, err := m.Append(bg, topic, 0, record("x"))
 		require.NoError(t, err, "%q", topic)
 	}
-	for _, topic := range bad {
+	for topic, problem := range bad {
 		_, err := m.Partition(topic, 0)
 		require.ErrorIs(t, err, wal.ErrInvalid, "%q", topic)
+		require.ErrorContains(t, err, problem, "%q", topic)
+		require.EqualError(t, wal.CheckPartition(topic, 0), err.Error())
 		_, err = m.Append(bg, topic, 0, record("x"))
 		require.ErrorIs(t, err, wal.ErrInvalid, "%q", topic)
 		_, err = m.Lookup(topic, 0)
@@ -395,4 +401,8 @@ func TestTruncateOutOfRange(t *testing.T) {
 	require.EqualValues(t, 4, p.FirstOffset())
 	require.EqualValues(t, 4, p.NextOffset())
 	requireValues(t, p, 4, 4)
+	const says = "the partition is empty and its next offset is 4"
+	require.ErrorContains(t, p.TruncateAfter(bg, 7), says)
+	require.ErrorContains(t, readError(p, 5), says)
+	require.ErrorContains(t, readError(p, 3), says)
 }

@@ -175,7 +175,7 @@ func (c *config) check() error {
 		return fmt.Errorf("%w: WithAllowDamage needs WithReadOnly: a damaged log is repaired before it is written", ErrInvalid)
 	}
 	if c.legacy && !c.readOnly {
-		return fmt.Errorf("%w %s: this version writes its own format only; set it to false", ErrInvalid, envLegacyFormat)
+		return fmt.Errorf("%w legacy format: this version writes its own format only; set it to false", ErrInvalid)
 	}
 	return nil
 }

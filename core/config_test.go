@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,19 +28,26 @@ var variables = []struct {
 	option   wal.Option
 	optioned string
 	bad      []string
+	says     string // of values that are refused
 }{
 	{"CHRONIK_WAL_SEGMENT_SIZE", "1073741824", "65536", "65536", wal.WithSegmentSize(1 << 20), "1048576",
-		[]string{"x", "-1", "0", "1.5", "16383", "1k", "99999999999999999999", "1099511627777"}},
+		[]string{"x", "-1", "0", "1.5", "16383", "1k", "1_000_000", "0x100000", "99999999999999999999", "1099511627777"},
+		"it has to be a whole number of bytes from 16384 to 1099511627776"},
 	{"CHRONIK_WAL_ROTATION_AGE", "3600000", "5000", "5000", wal.WithRotationAge(time.Minute), "60000",
-		[]string{"1h", "0", "-5", "9223372036854775807"}},
+		[]string{"1h", "0", "-5", "9223372036854775807"},
+		"it has to be a whole number of ms from 1 to 1099511627776"},
 	{"CHRONIK_WAL_FSYNC_MODE", "batch", "periodic", "periodic", wal.WithFsyncMode(wal.FsyncAlways), "always",
-		[]string{"none", "Batch", "1"}},
+		[]string{"none", "Batch", "1"}, "it has to be always, batch or periodic"},
 	{"CHRONIK_WAL_BUFFER_SIZE", "4194304", "65536", "65536", wal.WithBufferSize(1 << 20), "1048576",
-		[]string{"", "4MB", "1", "-1", "1073741825"}[1:]},
-	{"CHRONIK_WAL_LEGACY_FORMAT", "false", "0", "false", wal.WithLegacyFormat(false), "false", []string{"true", "1", "yes", "2"}},
-	{"CHRONIK_WAL_DISABLE_IO_URING", "false", "true", "true", wal.WithDisableIOUring(false), "false", []string{"yes", "on", "2"}},
-	{"CHRONIK_WAL_DISABLE_BUFFER_POOL", "false", "TRUE", "true", wal.WithBufferPool(true), "false", []string{"off"}},
-	{"CHRONIK_WAL_USE_STD_LOCKS", "false", "1", "true", wal.WithStdLocks(false), "false", []string{"mutex"}},
+		[]string{"4MB", "1", "-1", "1073741825"},
+		"it has to be a whole number of bytes from 32768 to 1073741824"},
+	{"CHRONIK_WAL_LEGACY_FORMAT", "false", "0", "false", wal.WithLegacyFormat(false), "false", []string{"true", "1", "yes", "2"},
+		"false"},
+	{"CHRONIK_WAL_DISABLE_IO_URING", "false", "true", "true", wal.WithDisableIOUring(false), "false", []string{"yes", "on", "2"},
+		"it has to be true or false"},
+	{"CHRONIK_WAL_DISABLE_BUFFER_POOL", "false", "TRUE", "true", wal.WithBufferPool(true), "false", []string{"off"},
+		"it has to be true or false"},
+	{"CHRONIK_WAL_USE_STD_LOCKS", "false", "1", "true", wal.WithStdLocks(false), "false", []string{"mutex"}, "it has to be true or false"},
 }
 
 func settings(t *testing.T, opts ...wal.Option) map[string]wal.Setting {
@@ -79,7 +88,9 @@ func TestEnvironment(t *testing.T) {
 				t.Setenv(v.name, bad)
 				_, err := wal.Environment()
 				require.ErrorIs(t, err, wal.ErrInvalid, "%q", bad)
-				require.ErrorContains(t, err, v.name)
+				require.Equal(t, 1, strings.Count(err.Error(), v.name), "%v", err)
+				require.Contains(t, err.Error(), strconv.Quote(bad))
+				require.Contains(t, err.Error(), v.says)
 				disk := newDisk(t, sim.Options{})
 				_, err = wal.Open(dataDir, wal.WithBackend(disk))
 				require.ErrorIs(t, err, wal.ErrInvalid, "%q", bad)

@@ -82,8 +82,7 @@ func (c *cursor) meetCut() error {
 	end := x.cuts.since(c.cut)
 	c.cut = x.cuts.count
 	if c.next < x.first || c.next > end {
-		return fmt.Errorf("%w: %s: truncated while it was read: offset %d, records are %d to %d",
-			ErrOffsetOutOfRange, c.p, c.next, x.first, x.next-1)
+		return &TruncatedError{Topic: c.p.topic, Partition: c.p.num, Due: c.next, GoOn: max(x.first, min(c.next, end))}
 	}
 	c.extent.end, c.end = min(c.extent.end, end), min(c.end, end)
 	return nil
@@ -148,7 +147,7 @@ func (c *cursor) enterExtent() error {
 	if c.next < x.first || c.next > x.next {
 		first, next := x.first, x.next
 		p.mu.RUnlock()
-		return fmt.Errorf("%w: %s: offset %d, records are %d to %d", ErrOffsetOutOfRange, p, c.next, first, next-1)
+		return fmt.Errorf("%w: %s: offset %d, %s", ErrOffsetOutOfRange, p, c.next, rangeText(first, next))
 	}
 	e, ok := x.find(c.next)
 	if ok {

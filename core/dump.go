@@ -21,16 +21,18 @@ type DumpOptions struct {
 // Dump returns what is on disk, segment by segment and front to back: headers, frames,
 // batches, control entries, records, footers. It draws no conclusions: what was truncated or
 // is void shows like anything else. Where something is damaged it says so, in an item of kind
-// DumpBad or in the item's Error, and goes on behind it. It changes nothing, takes no lock,
-// and works beside a running writer.
+// DumpBad or in the item's Error, and goes on behind it. What the files do not show by
+// themselves, such as a segment that is missing, comes last, unless one segment was asked for.
+// It changes nothing, takes no lock, and works beside a running writer.
 //
-// The iteration ends at the first error: ErrNotLog, ctx.Err(), or what could not be read.
+// The iteration ends at the first error: ErrNotLog, ErrNoSegment, ctx.Err(), or what could
+// not be read.
 // The items' memory is the caller's.
 func Dump(ctx context.Context, dir string, o DumpOptions, opts ...Option) iter.Seq2[DumpItem, error] {
 	return func(yield func(DumpItem, error) bool) {
 		m, err := openToLook(dir, opts)
 		if err == nil {
-			d := &dumper{ctx: ctx, yield: yield, only: o.Segment}
+			d := &dumper{ctx: ctx, yield: yield, only: o.Segment, spoiled: map[string]bool{}}
 			err = d.run(m)
 			err = errors.Join(err, m.abort())
 			if d.stopped {
@@ -49,10 +51,14 @@ type dumper struct {
 	yield   func(DumpItem, error) bool
 	only    uint64
 	stopped bool // yield said so
+	// found: there is a log; asked: and the segment that was asked for.
+	found, asked bool
 
 	cfg   *config
 	path  string // of the segment, as users see it
 	names map[uint32]format.Declaration
+	// spoiled are the files where something was shown to be wrong.
+	spoiled map[string]bool
 }
 
 // errDumpStopped: the caller has seen enough.
@@ -60,33 +66,77 @@ var errDumpStopped = errors.New("dump was stopped")
 
 func (d *dumper) run(m *Manager) error {
 	d.cfg = m.cfg
-	found := false
 	for _, s := range m.shards {
-		names, err := s.dir.List()
-		if err != nil {
-			return fmt.Errorf("list the log's files: %w", err)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			number, ok := parseSegmentName(name)
-			marker := name == markerName && d.only == 0
-			found = found || ok || name == markerName
-			switch {
-			case ok && (d.only == 0 || d.only == number):
-				err = d.file(s, name, d.segment)
-			case marker:
-				err = d.file(s, name, d.marker)
-			}
-			if errors.Is(err, errDumpStopped) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		if err := d.files(s); err != nil {
+			return unlessStopped(err)
 		}
 	}
-	if !found {
+	switch {
+	case !d.found:
 		return ErrNotLog
+	case d.only > 0 && !d.asked:
+		return fmt.Errorf("%w: %d", ErrNoSegment, d.only)
+	case d.only > 0:
+		return nil
+	}
+	for _, s := range m.shards {
+		if err := d.unseen(s); err != nil {
+			return unlessStopped(err)
+		}
+	}
+	return nil
+}
+
+func unlessStopped(err error) error {
+	if errors.Is(err, errDumpStopped) {
+		return nil
+	}
+	return err
+}
+
+// files shows the files of a log.
+func (d *dumper) files(s *shard) error {
+	names, err := s.dir.List()
+	if err != nil {
+		return fmt.Errorf("list the log's files: %w", err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		number, ok := parseSegmentName(name)
+		d.found = d.found || ok || name == markerName
+		switch {
+		case ok && (d.only == 0 || d.only == number):
+			d.asked = true
+			err = d.file(s, name, d.segment)
+		case name == markerName && d.only == 0:
+			err = d.file(s, name, d.marker)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unseen tells of the damage of a log that does not show in what its files hold: what Verify
+// finds where nothing bad was shown.
+func (d *dumper) unseen(s *shard) error {
+	r, err := s.recover(func(r *recovery) {
+		r.everything, r.salvage, r.looks, r.stop = true, true, true, d.ctx.Err
+	})
+	if errors.Is(err, format.ErrVersion) {
+		return nil // that was shown
+	}
+	if err != nil {
+		return err
+	}
+	for _, damage := range r.damage() {
+		if d.path = damage.Segment; d.spoiled[d.path] {
+			continue
+		}
+		if err := d.bad(damage.Offset, damage.Length, errors.New(damage.what())); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -102,7 +152,7 @@ func (d *dumper) file(s *shard, name string, show func(f backend.File, size int6
 	case errors.Is(err, backend.ErrNotRegular):
 		return d.bad(0, 0, err)
 	case err != nil:
-		return fmt.Errorf("open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, causeOf(err, name))
 	}
 	defer f.Close()
 	size, err := f.Size()
@@ -120,6 +170,7 @@ func (d *dumper) item(kind DumpKind, position, length int64, i DumpItem, problem
 	i.Segment, i.Position, i.Length, i.Kind = d.path, position, length, kind
 	if problem != nil {
 		i.Error = problem.Error()
+		d.spoiled[d.path] = true
 	}
 	if !d.yield(i, nil) {
 		d.stopped = true

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/chronik-go/wal/core/format"
@@ -21,7 +23,7 @@ const (
 	DumpIndexed DumpKind = "partition"
 	DumpMarker  DumpKind = "marker" // the close marker
 	DumpBad     DumpKind = "bad"    // something is wrong; Error says what
-	DumpRest    DumpKind = "rest"   // what is not part of the log: Error says what it is
+	DumpRest    DumpKind = "rest"   // what is not part of the log: Note says what it is
 )
 
 // DumpItem is one thing as it lies on disk. Of the pointers, the one for its kind is set.
@@ -34,6 +36,7 @@ type DumpItem struct {
 	Kind     DumpKind `json:"kind"`
 	// Error says what is wrong with it; empty if nothing is.
 	Error string `json:"error,omitempty"`
+	Note  string `json:"note,omitempty"`
 
 	Header    *DumpHeaderInfo    `json:"header,omitempty"`
 	Frame     *DumpFrameInfo     `json:"frame,omitempty"`
@@ -43,6 +46,22 @@ type DumpItem struct {
 	Partition *DumpPartitionInfo `json:"partition,omitempty"`
 	// End is where the close marker says that the log ends.
 	End *DumpLink `json:"end,omitempty"`
+}
+
+// Hex64 is a number that uses all its 64 bits. In JSON it is 16 hexadecimal digits in a
+// string: many programs read numbers as floating-point ones.
+type Hex64 uint64
+
+func (h Hex64) String() string { return fmt.Sprintf("%016x", uint64(h)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (h Hex64) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hex64) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*h = Hex64(n)
+	return err
 }
 
 // DumpLink is where a segment ends.
@@ -57,7 +76,7 @@ type DumpLink struct {
 type DumpHeaderInfo struct {
 	Log         string    `json:"log"`
 	Number      uint64    `json:"number"`
-	Epoch       uint64    `json:"epoch"`
+	Epoch       Hex64     `json:"epoch"`
 	Alignment   int64     `json:"alignment"`
 	FirstLSN    uint64    `json:"first_lsn"`
 	Created     time.Time `json:"created"`
@@ -69,7 +88,7 @@ type DumpFrameInfo struct {
 	Entries int    `json:"entries"`
 	LSN     uint64 `json:"lsn"`
 	Durable uint64 `json:"durable_lsn"`
-	Epoch   uint64 `json:"epoch"`
+	Epoch   Hex64  `json:"epoch"`
 	Chain   uint32 `json:"chain_crc"`
 	CRC     uint32 `json:"crc"`
 }
@@ -89,7 +108,7 @@ type DumpEntryInfo struct {
 	Codec        uint8     `json:"codec"`
 	RawLength    int64     `json:"raw_length"`
 	CRC          uint32    `json:"crc"`
-	MaxTimestamp time.Time `json:"max_timestamp"`
+	MaxTimestamp time.Time `json:"max_timestamp,omitzero"` // only of data
 	// First is the partition's first offset in a declaration, else 0.
 	First int64 `json:"first"`
 }
@@ -117,8 +136,8 @@ type DumpFooterInfo struct {
 	Repaired     bool      `json:"repaired"`
 	Frames       int64     `json:"frames"`
 	Records      int64     `json:"records"`
-	MaxTimestamp time.Time `json:"max_timestamp"`
-	XXH64        uint64    `json:"xxh64"`
+	MaxTimestamp time.Time `json:"max_timestamp,omitzero"` // only if there are records
+	XXH64        Hex64     `json:"xxh64"`
 	Partitions   int       `json:"partitions"`
 	End          DumpLink  `json:"end"`
 }

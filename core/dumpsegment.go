@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (d *dumper) header(g *segment) error {
 	}
 	g.SegmentHeader = h
 	return d.item(DumpHeader, 0, format.HeaderSize, DumpItem{Header: &DumpHeaderInfo{
-		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: h.Epoch, Alignment: h.Alignment,
+		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: Hex64(h.Epoch), Alignment: h.Alignment,
 		FirstLSN: h.FirstLSN, Created: time.Unix(0, h.Created).UTC(), Predecessor: dumpLink(h.Predecessor),
 	}}, nil)
 }
@@ -72,7 +73,7 @@ func (d *dumper) frames(g *segment, limit int64, sealed bool) error {
 				return fmt.Errorf("read %s: %w", d.path, err)
 			}
 			if behind == nil && !sealed {
-				return d.item(DumpRest, bad.position, limit-bad.position, DumpItem{}, bad)
+				return d.item(DumpRest, bad.position, limit-bad.position, DumpItem{Note: restNote(&r, bad)}, nil)
 			}
 			end := limit
 			if behind != nil {
@@ -92,9 +93,21 @@ func (d *dumper) frames(g *segment, limit int64, sealed bool) error {
 	}
 }
 
+// restNote says what stands behind the last frame. None of it was acknowledged.
+func restNote(r *frameReader, bad *badFrame) string {
+	b, err := r.bytes(bad.position, format.FrameHeaderSize)
+	switch {
+	case err == nil && bytes.Count(b, []byte{0}) == len(b):
+		return "unwritten space"
+	case !bad.ours && bad.length > 0:
+		return bad.reason
+	}
+	return "an unfinished write: " + bad.reason
+}
+
 func (d *dumper) frame(f *frame) error {
 	err := d.item(DumpFrame, f.Position, f.Length, DumpItem{Frame: &DumpFrameInfo{
-		Entries: f.Entries, LSN: f.LSN, Durable: f.Durable, Epoch: f.Epoch, Chain: f.Chain, CRC: f.FrameHeader.CRC,
+		Entries: f.Entries, LSN: f.LSN, Durable: f.Durable, Epoch: Hex64(f.Epoch), Chain: f.Chain, CRC: f.FrameHeader.CRC,
 	}}, nil)
 	if err != nil {
 		return err
@@ -180,10 +193,14 @@ func (d *dumper) footer(g *segment, t format.Trailer) error {
 	if f != nil {
 		n = len(f.Partitions)
 	}
-	err := d.item(DumpFooter, t.BodyAt, g.size.Load()-t.BodyAt, DumpItem{Footer: &DumpFooterInfo{
+	info := &DumpFooterInfo{
 		BodyAt: t.BodyAt, Repaired: t.Repaired, Frames: t.Frames, Records: t.Records,
-		MaxTimestamp: time.Unix(0, t.MaxTimestamp).UTC(), XXH64: t.XXH64, Partitions: n, End: dumpLink(t.End),
-	}}, problem)
+		XXH64: Hex64(t.XXH64), Partitions: n, End: dumpLink(t.End),
+	}
+	if t.Records > 0 {
+		info.MaxTimestamp = time.Unix(0, t.MaxTimestamp).UTC()
+	}
+	err := d.item(DumpFooter, t.BodyAt, g.size.Load()-t.BodyAt, DumpItem{Footer: info}, problem)
 	if err != nil || f == nil {
 		return err
 	}

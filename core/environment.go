@@ -27,64 +27,76 @@ type Setting struct {
 	// Source is "default", "environment" or "option".
 	Source  string `json:"source"`
 	Meaning string `json:"meaning"`
+	// Values says what the variable may be.
+	Values string `json:"values"`
 }
 
 // variable ties an environment variable to a field of config.
 type variable struct {
 	name, meaning string
-	get           func(*config) string
-	parse         func(*config, string) error
+	// values says what it may be.
+	values string
+	get    func(*config) string
+	// parse sets the field. It reports whether the text is one of the values.
+	parse func(*config, string) bool
 }
 
 var variables = []variable{
-	{envSegmentSize, "size at which a segment is full, bytes",
-		func(c *config) string { return strconv.FormatInt(c.segmentSize, 10) },
-		func(c *config, s string) (err error) { c.segmentSize, err = strconv.ParseInt(s, 10, 64); return err }},
-	{envRotationAge, "age at which a segment is closed, ms",
-		func(c *config) string { return strconv.FormatInt(c.rotationAge.Milliseconds(), 10) },
-		func(c *config, s string) error {
-			ms, err := strconv.ParseInt(s, 10, 64)
-			if err == nil && (ms < 1 || ms > 1<<40) {
-				err = fmt.Errorf("from 1 to %d", int64(1)<<40)
-			}
-			c.rotationAge = time.Duration(ms) * time.Millisecond
-			return err
-		}},
-	{envFsyncMode, "always, batch or periodic",
+	numberVariable(envSegmentSize, "size at which a segment is full", "bytes", MinSegmentSize, MaxSegmentSize,
+		func(c *config) int64 { return c.segmentSize }, func(c *config, n int64) { c.segmentSize = n }),
+	numberVariable(envRotationAge, "age at which a segment is closed", "ms", 1, 1<<40,
+		func(c *config) int64 { return c.rotationAge.Milliseconds() },
+		func(c *config, n int64) { c.rotationAge = time.Duration(n) * time.Millisecond }),
+	{envFsyncMode, "when an append is acknowledged", "always, batch or periodic",
 		func(c *config) string { return c.fsync.String() },
-		func(c *config, s string) (err error) { c.fsync, err = ParseFsyncMode(s); return err }},
-	{envBufferSize, "write buffer, bytes",
-		func(c *config) string { return strconv.Itoa(c.bufferSize) },
-		func(c *config, s string) (err error) { c.bufferSize, err = strconv.Atoi(s); return err }},
-	boolVariable(envLegacyFormat, "write the v0 layout", func(c *config) *bool { return &c.legacy }, false),
-	boolVariable(envDisableURing, "pass io_uring over", func(c *config) *bool { return &c.disableURing }, false),
+		func(c *config, s string) bool {
+			m, err := ParseFsyncMode(s)
+			c.fsync = m
+			return err == nil
+		}},
+	numberVariable(envBufferSize, "write buffer of a log", "bytes", MinBufferSize, MaxBufferSize,
+		func(c *config) int64 { return int64(c.bufferSize) }, func(c *config, n int64) { c.bufferSize = int(n) }),
+	boolVariable(envLegacyFormat, "write the v0 layout; this version cannot, and says so", func(c *config) *bool { return &c.legacy }, false),
+	boolVariable(envDisableURing, "pass io_uring over in the choice of a backend", func(c *config) *bool { return &c.disableURing }, false),
 	boolVariable(envDisablePool, "do not use buffers again", func(c *config) *bool { return &c.bufferPool }, true),
-	boolVariable(envStdLocks, "sync.Mutex as the append lock", func(c *config) *bool { return &c.stdLocks }, false),
+	boolVariable(envStdLocks, "sync.Mutex as the append lock, in place of the FIFO-fair one", func(c *config) *bool { return &c.stdLocks }, false),
+}
+
+// numberVariable is a whole number of some unit.
+func numberVariable(name, meaning, unit string, low, high int64, get func(*config) int64, set func(*config, int64)) variable {
+	return variable{name, meaning + ", " + unit, fmt.Sprintf("a whole number of %s from %d to %d", unit, low, high),
+		func(c *config) string { return strconv.FormatInt(get(c), 10) },
+		func(c *config, s string) bool {
+			n, err := strconv.ParseInt(s, 10, 64)
+			if err != nil || n < low || n > high {
+				return false
+			}
+			set(c, n)
+			return true
+		}}
 }
 
 func boolVariable(name, meaning string, field func(*config) *bool, inverted bool) variable {
-	return variable{name, meaning,
+	return variable{name, meaning, "true or false",
 		func(c *config) string { return strconv.FormatBool(*field(c) != inverted) },
-		func(c *config, s string) error {
+		func(c *config, s string) bool {
 			b, err := strconv.ParseBool(s)
 			*field(c) = b != inverted
-			return err
+			return err == nil
 		}}
 }
 
 // applyEnvironment sets what the environment names and no option has set.
 func (c *config) applyEnvironment() error {
 	for _, v := range variables {
-		value, ok := os.LookupEnv(v.name)
-		if !ok || value == "" || c.set[v.name] {
+		value := os.Getenv(v.name)
+		if value == "" || c.set[v.name] {
 			continue
 		}
-		fresh := *c
-		if err := v.parse(c, value); err != nil {
-			return fmt.Errorf("%w environment variable %s=%q: %w", ErrInvalid, v.name, value, err)
+		if !v.parse(c, value) {
+			return fmt.Errorf("%w environment variable %s=%q: it has to be %s", ErrInvalid, v.name, value, v.values)
 		}
 		if err := c.check(); err != nil {
-			*c = fresh
 			return fmt.Errorf("environment variable %s=%q: %w", v.name, value, err)
 		}
 	}
@@ -100,13 +112,16 @@ func Environment(opts ...Option) ([]Setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := Setting{Variable: envDataDir, Value: DataDir(), Source: "default", Meaning: "data directory"}
+	dir := Setting{
+		Variable: envDataDir, Value: DataDir(), Source: "default",
+		Meaning: "data directory, for the command", Values: "a path",
+	}
 	if dir.Value != "" {
 		dir.Source = "environment"
 	}
 	settings := []Setting{dir}
 	for _, v := range variables {
-		s := Setting{Variable: v.name, Value: v.get(c), Source: "default", Meaning: v.meaning}
+		s := Setting{Variable: v.name, Value: v.get(c), Source: "default", Meaning: v.meaning, Values: v.values}
 		if c.set[v.name] {
 			s.Source = "option"
 		} else if os.Getenv(v.name) != "" {

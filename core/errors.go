@@ -3,6 +3,8 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -18,6 +20,8 @@ var (
 	ErrLocked = backend.ErrLocked
 	// ErrNotLog: the directory holds no log.
 	ErrNotLog = errors.New("no log in this directory")
+	// ErrNoSegment: the log has no segment of that number.
+	ErrNoSegment = errors.New("no such segment")
 	// ErrNoPartition: no record was ever appended to that topic and partition.
 	ErrNoPartition = errors.New("no such partition")
 	// ErrInvalid: an argument, option or environment variable is out of its range.
@@ -37,6 +41,8 @@ var (
 	// sticky: what was durable stays readable, nothing can be appended until the log
 	// is opened again.
 	ErrFailed = errors.New("log has failed")
+	// ErrQuarantine: the directory for what a repair takes out of the log cannot be used.
+	ErrQuarantine = errors.New("quarantine")
 	// ErrDamaged: durable data is missing or not what was written.
 	ErrDamaged = errors.New("log is damaged")
 )
@@ -68,7 +74,12 @@ type Damage struct {
 }
 
 func (d Damage) String() string {
-	s := fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.Reason)
+	return fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.what())
+}
+
+// what says what is wrong and what is lost by it.
+func (d Damage) what() string {
+	s := d.Reason
 	for _, p := range d.Partitions {
 		s += "; lost: " + p.String()
 	}
@@ -101,3 +112,31 @@ func (e *LostError) Error() string {
 }
 
 func (e *LostError) Unwrap() error { return ErrDamaged }
+
+// TruncatedError is yielded by a reader whose partition was truncated under it, so that
+// the record due is gone, or records it has yielded are. It wraps ErrOffsetOutOfRange.
+type TruncatedError struct {
+	Topic     string
+	Partition int32
+	// Due is the offset that the reader was to yield next. GoOn is the one to read from to
+	// get what the partition holds now and the reader has not yielded.
+	Due, GoOn int64
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("%v: %s/%d: truncated while it was read: offset %d was due, read on from %d",
+		ErrOffsetOutOfRange, e.Topic, e.Partition, e.Due, e.GoOn)
+}
+
+func (e *TruncatedError) Unwrap() error { return ErrOffsetOutOfRange }
+
+// causeOf takes a file's name off the error of a backend, for messages that name the file
+// themselves. An error about another file, a parent directory say, stays as it is.
+func causeOf(err error, name string) error {
+	var named *fs.PathError
+	if errors.As(err, &named) && err == error(named) && //nolint:errorlint // the outermost one only
+		filepath.Base(named.Path) == filepath.Base(name) {
+		return named.Err
+	}
+	return err
+}

@@ -144,8 +144,13 @@ func TestTruncationWakesFollowers(t *testing.T) {
 			for range again {
 				appendValues(t, p, 1)
 			}
-			require.ErrorIs(t, <-beyond.done, wal.ErrOffsetOutOfRange)
-			require.ErrorIs(t, <-before.done, wal.ErrOffsetOutOfRange)
+			for _, f := range []*follower{beyond, before} {
+				var cut *wal.TruncatedError
+				err := <-f.done
+				require.ErrorIs(t, err, wal.ErrOffsetOutOfRange)
+				require.ErrorAs(t, err, &cut)
+				require.Equal(t, wal.TruncatedError{Topic: "t", Due: 100, GoOn: 50}, *cut)
+			}
 			rest := follow(bg, p, 50)
 			appendValues(t, p, 1)
 			synctest.Wait()

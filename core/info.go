@@ -69,7 +69,8 @@ type SegmentInfo struct {
 	LastLSN  uint64    `json:"last_lsn"`
 	Records  int64     `json:"records"`
 	Created  time.Time `json:"created"`
-	// Partitions are the offsets that it got, truncated ones included.
+	// Partitions are the offsets that it got, truncated ones included. A partition of which
+	// it got none is not there.
 	Partitions []PartitionSpan `json:"partitions"`
 }
 
@@ -97,7 +98,9 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 	}
 	spans := func(parts []format.FooterPartition) {
 		for _, p := range parts {
-			info.Partitions = append(info.Partitions, spanOf(p))
+			if span, ok := spanOf(p); ok {
+				info.Partitions = append(info.Partitions, span)
+			}
 		}
 	}
 	g.mu.Lock()
@@ -115,19 +118,18 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 	return info, nil
 }
 
-// spanOf is the range of offsets that a segment holds of a partition.
-func spanOf(p format.FooterPartition) PartitionSpan {
-	span := PartitionSpan{Topic: p.Topic, Partition: p.Partition, From: p.Next, To: p.Next}
-	first := true
+// spanOf is the range of offsets that a segment holds of a partition. It is not ok if there
+// are none: a segment may hold nothing but the truncation of a partition.
+func spanOf(p format.FooterPartition) (span PartitionSpan, ok bool) {
+	span = PartitionSpan{Topic: p.Topic, Partition: p.Partition}
 	for _, r := range p.Runs {
-		if r.Kind != format.KindData {
-			continue
+		switch {
+		case r.Kind != format.KindData:
+		case !ok:
+			span.From, span.To, ok = r.Base, r.End, true
+		default:
+			span.From, span.To = min(span.From, r.Base), max(span.To, r.End)
 		}
-		if first {
-			span.From, span.To, first = r.Base, r.End, false
-			continue
-		}
-		span.From, span.To = min(span.From, r.Base), max(span.To, r.End)
 	}
-	return span
+	return span, ok
 }

@@ -64,7 +64,7 @@ func Open(dir string, opts ...Option) (*Manager, error) {
 	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
 	m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{Create: !cfg.readOnly, ReadOnly: cfg.readOnly})
 	if err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}
 	if err := m.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), m.abort())
@@ -78,7 +78,7 @@ func (m *Manager) open() error {
 	start := time.Now()
 	if !m.cfg.readOnly {
 		if err := m.root.Lock(); err != nil {
-			return err
+			return causeOf(err, m.path)
 		}
 	}
 	if err := m.openShards(); err != nil {
@@ -174,7 +174,7 @@ func (m *Manager) newShard(name string) (*shard, error) {
 		var err error
 		s.dir, err = m.cfg.backend.OpenDir(m.path+"/"+name, backend.DirOptions{Create: !m.cfg.readOnly, ReadOnly: m.cfg.readOnly})
 		if err != nil {
-			return nil, fmt.Errorf("open %s: %w", name, err)
+			return nil, fmt.Errorf("open %s: %w", name, causeOf(err, name))
 		}
 	}
 	return s, nil
@@ -213,7 +213,7 @@ func (m *Manager) Append(ctx context.Context, topic string, partition int32, rec
 
 // Partition returns the handle of a partition. One that does not exist comes into being
 // with its first append. ErrInvalid: the topic's name is empty, ".", "..", longer than 249
-// bytes, not UTF-8, or holds a separator or NUL; or the number is negative.
+// bytes, not UTF-8, or holds a separator or control character; or the number is negative.
 func (m *Manager) Partition(topic string, partition int32) (*Partition, error) {
 	key := partitionKey{topic, partition}
 	m.mu.RLock()
@@ -225,7 +225,7 @@ func (m *Manager) Partition(topic string, partition int32) (*Partition, error) {
 	if p != nil {
 		return p, nil
 	}
-	if err := checkTopic(topic, partition); err != nil {
+	if err := CheckPartition(topic, partition); err != nil {
 		return nil, err
 	}
 	if m.cfg.readOnly {

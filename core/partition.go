@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/chronik-go/wal/core/format"
 )
@@ -239,11 +237,18 @@ func (p *Partition) check(r *request) error {
 		}
 	case e.Kind == format.KindTruncateAfter:
 		if r.at < p.first || r.at > p.next {
-			return fmt.Errorf("%w: %s: truncate after %d, records are %d to %d",
-				ErrOffsetOutOfRange, p, r.at-1, p.first, p.next-1)
+			return fmt.Errorf("%w: %s: truncate after %d, %s", ErrOffsetOutOfRange, p, r.at-1, rangeText(p.first, p.next))
 		}
 	}
 	return nil
+}
+
+// rangeText says which records there are between two offsets, the second exclusive.
+func rangeText(first, next int64) string {
+	if first == next {
+		return fmt.Sprintf("the partition is empty and its next offset is %d", next)
+	}
+	return fmt.Sprintf("records are %d to %d", first, next-1)
 }
 
 // place gives a checked request its offset. The caller holds the append lock.
@@ -280,19 +285,4 @@ func (p *Partition) rollBack() {
 	p.next, p.first = p.visible.Load(), p.lowest.Load()
 	p.truncations++
 	p.cutting = 0
-}
-
-// checkTopic tells whether a topic's name and a partition's number are acceptable.
-func checkTopic(topic string, partition int32) error {
-	switch {
-	case topic == "" || topic == "." || topic == "..":
-		return fmt.Errorf("%w topic name %q", ErrInvalid, topic)
-	case len(topic) > format.MaxTopic:
-		return fmt.Errorf("%w topic name of %d bytes (the limit is %d)", ErrInvalid, len(topic), format.MaxTopic)
-	case !utf8.ValidString(topic) || strings.ContainsAny(topic, "/\\\x00"):
-		return fmt.Errorf("%w topic name %q: it holds a separator, NUL, or is not UTF-8", ErrInvalid, topic)
-	case partition < 0:
-		return fmt.Errorf("%w partition %d: it is negative", ErrInvalid, partition)
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,29 +21,55 @@ import (
 // directory under a name that means nothing there.
 const refusedSuffix = ".refused"
 
-// openQuarantine opens the quarantine, which must not be a directory of the log: a file
-// would be taken for its own copy.
+// tryQuarantine looks whether the quarantine can be used, before anything is done. One that
+// is missing is made when there is something to move.
+func (p *repairer) tryQuarantine() error {
+	if within, err := filepath.Rel(p.path, p.o.Quarantine); err == nil && filepath.IsLocal(within) {
+		return fmt.Errorf("%w %w %s: it is a directory of the log, or lies in it", ErrInvalid, ErrQuarantine, p.o.Quarantine)
+	}
+	dir, err := p.backend.OpenDir(p.o.Quarantine, backend.DirOptions{})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return p.quarantineError(err)
+	}
+	p.quarantine = dir
+	return p.probeQuarantine(p.root)
+}
+
+func (p *repairer) quarantineError(err error) error {
+	return fmt.Errorf("%w %s: %w", ErrQuarantine, p.o.Quarantine, causeOf(err, p.o.Quarantine))
+}
+
+// openQuarantine opens the quarantine for what comes out of a log's directory.
 func (p *repairer) openQuarantine(logDir backend.Dir) (err error) {
 	if p.quarantine == nil {
 		p.quarantine, err = p.backend.OpenDir(p.o.Quarantine, backend.DirOptions{Create: true})
 		if err != nil {
-			return fmt.Errorf("open quarantine %s: %w", p.o.Quarantine, err)
+			return p.quarantineError(err)
 		}
 	}
+	return p.probeQuarantine(logDir)
+}
+
+// probeQuarantine tells whether the quarantine can be written and is not a log's directory
+// under another name: a file would be taken for its own copy.
+func (p *repairer) probeQuarantine(logDir backend.Dir) error {
 	const probe = "quarantine-probe" + tempSuffix
 	if err := p.quarantine.Remove(probe); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("quarantine %s: %w", p.o.Quarantine, err)
+		return p.quarantineError(err)
 	}
 	f, err := p.quarantine.Create(probe, 0)
 	if err != nil {
-		return fmt.Errorf("quarantine %s: %w", p.o.Quarantine, err)
+		return p.quarantineError(err)
 	}
 	names, err := logDir.List()
 	if err = errors.Join(err, f.Close(), p.quarantine.Remove(probe)); err != nil {
-		return fmt.Errorf("quarantine %s: %w", p.o.Quarantine, err)
+		return p.quarantineError(err)
 	}
 	if slices.Contains(names, probe) {
-		return fmt.Errorf("%w quarantine %s: it is a directory of the log", ErrInvalid, p.o.Quarantine)
+		return fmt.Errorf("%w %w %s: it is a directory of the log", ErrInvalid, ErrQuarantine, p.o.Quarantine)
 	}
 	return nil
 }
@@ -50,6 +77,9 @@ func (p *repairer) openQuarantine(logDir backend.Dir) (err error) {
 // copyAway copies a file of a log to the quarantine. A copy that is there already, of an
 // interrupted repair, will do; another file of that name stays.
 func (p *repairer) copyAway(s *shard, name string) (err error) {
+	if err := p.openQuarantine(s.dir); err != nil {
+		return err
+	}
 	src, err := s.dir.Open(name)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.path(name), err)
@@ -68,12 +98,12 @@ func (p *repairer) copyAway(s *shard, name string) (err error) {
 		same, err := p.holdsCopy(to, src, size)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.copyTo(to, src, size); err != nil {
-				return fmt.Errorf("copy %s to quarantine %s: %w", s.path(name), p.o.Quarantine, err)
+				return fmt.Errorf("copy %s: %w", s.path(name), p.quarantineError(err))
 			}
 			same, err = true, nil
 		}
 		if err != nil {
-			return fmt.Errorf("quarantine %s: %w", p.o.Quarantine, err)
+			return p.quarantineError(err)
 		}
 		if same {
 			p.report.Moved = append(p.report.Moved, p.o.Quarantine+"/"+to)

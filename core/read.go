@@ -10,7 +10,7 @@ import (
 
 // Read returns the records from an offset on, up to what is acknowledged when the iteration
 // gets there. From NextOffset it is empty; below FirstOffset or beyond NextOffset it yields
-// ErrOffsetOutOfRange, also if the records are truncated while they are read.
+// ErrOffsetOutOfRange; if the records are truncated while they are read, *TruncatedError.
 //
 // The iteration ends at the first error, but for *LostError, which stands for records that
 // are lost: going on goes on behind them. The records' memory is the caller's.

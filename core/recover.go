@@ -129,7 +129,7 @@ func (r *recovery) list() ([]uint64, error) {
 			numbers = append(numbers, n)
 		} else if strings.HasSuffix(name, tempSuffix) && !r.s.cfg.readOnly {
 			if err := r.s.dir.Remove(name); err != nil {
-				return nil, fmt.Errorf("remove temporary file %s: %w", r.s.path(name), err)
+				return nil, fmt.Errorf("remove temporary file %s: %w", r.s.path(name), causeOf(err, name))
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func (r *recovery) readMarker() error {
 		return r.refuseMarker(false, err)
 	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", r.s.path(markerName), err)
+		return fmt.Errorf("open %s: %w", r.s.path(markerName), causeOf(err, markerName))
 	}
 	defer f.Close()
 	var b [format.MarkerSize]byte
@@ -185,7 +185,7 @@ func (r *recovery) open(number uint64) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open segment %s: %w", r.s.path(name), err)
+		return fmt.Errorf("open segment %s: %w", r.s.path(name), causeOf(err, name))
 	}
 	g := &segment{name: name, path: r.s.path(name), file: f}
 	if err := r.takeHeader(g, number); err != nil {
@@ -385,9 +385,12 @@ func (r *recovery) checkStep(i int, last uint64) {
 	if last < number {
 		return
 	}
-	if !r.blameRefused(number, last, lsn) {
-		r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{
-			Segment: r.s.path(segmentName(number)), Reason: fmt.Sprintf("segments %d to %d are missing", number, last),
-		}})
+	if r.blameRefused(number, last, lsn) {
+		return
 	}
+	reason := fmt.Sprintf("segment %d is missing", number)
+	if last > number {
+		reason = fmt.Sprintf("segments %d to %d are missing", number, last)
+	}
+	r.flaws = append(r.flaws, flaw{lsn: lsn, Damage: Damage{Segment: r.s.path(segmentName(number)), Reason: reason}})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -13,8 +12,8 @@ import (
 // RepairOptions say how Repair goes about it.
 type RepairOptions struct {
 	// Quarantine is the directory that gets what is taken out of the log. It is created
-	// (mode 0700) if it is missing. It may be on another file system, but not be a
-	// directory of the log. Only a dry run can do without.
+	// (mode 0700) once there is something to move. It may be on another file system, but
+	// not be a directory of the log nor lie in one. Only a dry run can do without.
 	Quarantine string
 	// DryRun says what would be done and changes nothing.
 	DryRun bool
@@ -28,8 +27,16 @@ type RepairReport struct {
 	Actions []string `json:"actions"`
 	// Lost are the offsets that were given up, as far as is known.
 	Lost []PartitionSpan `json:"lost"`
+	// LostEntries were given up too, and nothing tells which partitions had them.
+	LostEntries []LSNSpan `json:"lost_entries"`
 	// Moved are the files that were taken out of the log, by their new path.
 	Moved []string `json:"moved"`
+}
+
+// LSNSpan is a range of LSNs, both inclusive.
+type LSNSpan struct {
+	First uint64 `json:"first_lsn"`
+	Last  uint64 `json:"last_lsn"`
 }
 
 // repairRounds bounds how often Repair reads the log again and repairs what it still finds.
@@ -47,9 +54,9 @@ const repairRounds = 16
 // durable, and takes the place of the damaged one once that is durable in the quarantine.
 // So a repair that a crash or ctx interrupts can be run again.
 //
-// It returns, wrapped, ErrInvalid without a quarantine, ErrLocked while a writer has the
-// log open, ErrNotLog where there is none, *DamageError if damage is left that it cannot
-// repair. The report is there as soon as damage was found, with an error too.
+// It returns, wrapped, ErrInvalid without a quarantine, ErrQuarantine if that cannot be used,
+// ErrLocked while a writer has the log open, ErrNotLog where there is none, *DamageError if
+// damage is left that it cannot repair. The report is there as soon as damage was found, with an error too.
 func Repair(ctx context.Context, dir string, o RepairOptions, opts ...Option) (*RepairReport, error) {
 	p := &repairer{ctx: ctx, path: dir, o: o, opts: opts, report: &RepairReport{}, giveUp: map[string]bool{}}
 	if o.Quarantine == "" && !o.DryRun {
@@ -58,6 +65,9 @@ func Repair(ctx context.Context, dir string, o RepairOptions, opts ...Option) (*
 	if !o.DryRun {
 		if err := p.lock(); err != nil {
 			return nil, err
+		}
+		if err := p.tryQuarantine(); err != nil {
+			return nil, errors.Join(err, p.close())
 		}
 	}
 	err := p.run()
@@ -75,7 +85,7 @@ type repairer struct {
 
 	root       backend.Dir // locked; nil in a dry run
 	backend    backend.Backend
-	quarantine backend.Dir // nil until it is needed
+	quarantine backend.Dir // nil until it is there
 	// giveUp are segments that contradict the rest of the log.
 	giveUp map[string]bool
 }
@@ -91,10 +101,10 @@ func (p *repairer) lock() error {
 	}
 	p.backend = cfg.backend
 	if p.root, err = p.backend.OpenDir(p.path, backend.DirOptions{}); err != nil {
-		return fmt.Errorf("open data directory %s: %w", p.path, err)
+		return fmt.Errorf("open data directory %s: %w", p.path, causeOf(err, p.path))
 	}
 	if err := p.root.Lock(); err != nil {
-		return errors.Join(fmt.Errorf("lock data directory %s: %w", p.path, err), p.root.Close())
+		return errors.Join(fmt.Errorf("lock data directory %s: %w", p.path, causeOf(err, p.path)), p.root.Close())
 	}
 	return nil
 }
@@ -162,6 +172,7 @@ func (p *repairer) logs(x *examination) (done bool, err error) {
 		for _, f := range r.flaws {
 			p.report.Lost = append(p.report.Lost, f.Partitions...)
 		}
+		p.report.LostEntries = append(p.report.LostEntries, plans[i].unknown(r)...)
 		if p.o.DryRun {
 			p.describe(r, plans[i])
 			continue
@@ -176,31 +187,4 @@ func (p *repairer) logs(x *examination) (done bool, err error) {
 
 func (p *repairer) did(format string, args ...any) {
 	p.report.Actions = append(p.report.Actions, fmt.Sprintf(format, args...))
-}
-
-// joinSpans sorts spans and joins those that touch.
-func joinSpans(list []PartitionSpan) []PartitionSpan {
-	slices.SortFunc(list, func(a, b PartitionSpan) int {
-		switch {
-		case a.Topic != b.Topic:
-			return strings.Compare(a.Topic, b.Topic)
-		case a.Partition != b.Partition:
-			return int(a.Partition) - int(b.Partition)
-		case a.From < b.From:
-			return -1
-		}
-		return 1
-	})
-	var joined []PartitionSpan
-	for _, s := range list {
-		if n := len(joined); n > 0 {
-			last := &joined[n-1]
-			if last.Topic == s.Topic && last.Partition == s.Partition && last.To >= s.From {
-				last.To = max(last.To, s.To)
-				continue
-			}
-		}
-		joined = append(joined, s)
-	}
-	return joined
 }

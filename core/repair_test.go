@@ -32,9 +32,11 @@ func requireRepaired(t tester, disk *sim.Disk, report *wal.RepairReport) (lost i
 	require.True(t, verify(t, disk).OK)
 	m, err := wal.Open(dataDir, repairOptions(disk)...)
 	require.NoError(t, err)
+	var declared []wal.PartitionSpan
 	for id := range int32(3) {
 		p := lookup(t, m, "t", id)
 		values, holes := readAll(t, p)
+		declared = append(declared, holes...)
 		for o := range p.NextOffset() {
 			if within(report.Lost, "t", id, o) {
 				require.True(t, within(holes, "t", id, o), "readers are told that t/%d %d is lost", id, o)
@@ -51,7 +53,9 @@ func requireRepaired(t tester, disk *sim.Disk, report *wal.RepairReport) (lost i
 		require.Equal(t, next, got)
 	}
 	require.NoError(t, m.Close())
-	require.True(t, verify(t, disk).OK)
+	after := verify(t, disk)
+	require.True(t, after.OK)
+	require.Equal(t, declared, after.DeclaredLost, "what readers are told is lost is listed")
 	return lost
 }
 
@@ -61,6 +65,7 @@ func TestRepairDamage(t *testing.T) {
 			disk := threePartitions(t, sim.Options{})
 			d.do(t, disk)
 			before := verify(t, disk)
+			require.Empty(t, before.DeclaredLost, "damage is not declared")
 			broken := disk.Clone()
 			report := repair(t, disk)
 			require.Equal(t, before.Damage, report.Damage)
@@ -212,6 +217,8 @@ func TestRepairErrors(t *testing.T) {
 	require.Error(t, err)
 	_, err = wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: dataDir}, repairOptions(disk)...)
 	require.ErrorIs(t, err, wal.ErrInvalid)
+	_, err = wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: dataDir + "/a/b"}, repairOptions(disk)...)
+	require.ErrorIs(t, err, wal.ErrInvalid, "it lies in the log")
 	require.Equal(t, hash, disk.Hash())
 	ctx, cancel := context.WithCancel(bg)
 	cancel()

@@ -14,12 +14,9 @@ func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
 	dir := p.root
 	if r.s.name != "" {
 		if dir, err = p.backend.OpenDir(p.path+"/"+r.s.name, backend.DirOptions{}); err != nil {
-			return fmt.Errorf("open %s: %w", r.s.name, err)
+			return fmt.Errorf("open %s: %w", r.s.name, causeOf(err, r.s.name))
 		}
 		defer dir.Close()
-	}
-	if err := p.openQuarantine(dir); err != nil {
-		return err
 	}
 	if plan.marker != nil {
 		if err := p.takeAway(r.s, dir, markerName, plan.marker.file, false); err != nil {
@@ -40,7 +37,7 @@ func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
 		if err := b.carryOut(r, dir); err != nil {
 			return fmt.Errorf("rebuild segment %s: %w", r.s.path(segmentName(b.header.Number)), err)
 		}
-		p.did("%s", b.describe(r))
+		p.did("%s", b.describe(r, plan))
 	}
 	return nil
 }
@@ -88,19 +85,6 @@ func (p *repairer) describe(r *recovery, plan *repairPlan) {
 		if b.index >= 0 {
 			moves(segmentName(b.header.Number))
 		}
-		p.did("%s", b.describe(r))
+		p.did("%s", b.describe(r, plan))
 	}
-}
-
-// describe says what comes of the segment.
-func (b *rebuild) describe(r *recovery) string {
-	name := r.s.path(segmentName(b.header.Number))
-	if b.index < 0 {
-		return fmt.Sprintf("%s: make it anew, it was missing; %d entries say what is lost", name, len(b.mends))
-	}
-	n := uint64(0)
-	for _, u := range b.used {
-		n += u.end - u.first
-	}
-	return fmt.Sprintf("%s: rebuild it from %d sound entries; %d more say what is lost", name, n, len(b.mends))
 }

@@ -23,6 +23,9 @@ type Report struct {
 	// writer has not finished yet. It is no damage: nothing in it was acknowledged.
 	TornTailBytes int64    `json:"torn_tail_bytes"`
 	Damage        []Damage `json:"damage"`
+	// DeclaredLost are the offsets whose records a repair gave up: readers yield a
+	// *LostError for them. They are no damage any more.
+	DeclaredLost []PartitionSpan `json:"declared_lost"`
 }
 
 // Verify reads everything in a log and checks all of it: each frame, record, index and
@@ -74,7 +77,7 @@ func openToLook(dir string, opts []Option) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
 	if m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{ReadOnly: true}); err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}
 	if err := m.openShards(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), m.abort())
@@ -123,8 +126,10 @@ func (x *examination) report() *Report {
 		}
 		for _, p := range r.partitions {
 			report.Records += p.extents.count()
+			report.DeclaredLost = append(report.DeclaredLost, p.declaredLost()...)
 		}
 	}
+	report.DeclaredLost = declaredOnly(report.DeclaredLost, report.Damage)
 	report.OK = len(report.Damage) == 0
 	return report
 }

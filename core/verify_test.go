@@ -127,12 +127,12 @@ func damages() []damage {
 		{"first missing", edit(func(d *sim.Disk) error { return d.Delete(segmentFile(1)) }),
 			"00000000000000000001.wal", "missing", "t/0 offsets 0 to "},
 		{"middle missing", edit(func(d *sim.Disk) error { return d.Delete(segmentFile(3)) }),
-			"00000000000000000003.wal", "segments 3 to 3 are missing", "t/0 "},
+			"00000000000000000003.wal", "segment 3 is missing", "t/0 "},
 		{"two missing", edit(func(d *sim.Disk) error {
 			return errorsJoin(d.Delete(segmentFile(3)), d.Delete(segmentFile(4)))
 		}), "00000000000000000003.wal", "segments 3 to 4 are missing", "t/0 "},
 		{"last missing", edit(func(d *sim.Disk) error { return d.Delete(lastSegment(d)) }),
-			"", "are missing", ""},
+			"", "is missing", ""},
 		{"marker", edit(func(d *sim.Disk) error { return d.Zero(dataDir+"/close.marker", 0, 512) }),
 			"close.marker", "magic", ""},
 		{"of another log", func(t tester, d *sim.Disk) {

@@ -178,7 +178,7 @@ func randomEpoch() uint64 {
 		"strings.HasSuffix(name, tempSuffix)"}}, []Check{ReadOnlyNoChange, Recovers}, 0},
 
 	{"the directory is not locked", []patch{{
-		"		if err := m.root.Lock(); err != nil {\n			return err\n		}\n",
+		"		if err := m.root.Lock(); err != nil {\n			return causeOf(err, m.path)\n		}\n",
 		""}}, []Check{OneWriter}, 0},
 
 	{"the write buffer grows without bound", []patch{{

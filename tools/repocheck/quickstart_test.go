@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The quick start of the README compiles, runs, and prints what the README says.
+// The quick start of the README, saved anywhere and run in the clone, prints what the README
+// says.
 func TestQuickStart(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	require.NoError(t, err)
@@ -20,6 +21,7 @@ func TestQuickStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "main.go")
 	require.NoError(t, os.WriteFile(file, []byte(program), 0o600))
 	cmd := exec.Command("go", "run", file)
+	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)

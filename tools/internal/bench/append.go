@@ -67,7 +67,7 @@ func appendTo(ctx context.Context, m *wal.Manager, o AppendOptions) (AppendResul
 	if err != nil {
 		return AppendResult{}, err
 	}
-	return newResult(o, w, o.Producers, since(before, m.Stats())), nil
+	return newResult(o, w, o.Producers, since(before, m.Stats()))
 }
 
 // retentionInterval is how often retention looks whether a segment is full.

@@ -65,7 +65,7 @@ func baselineTo(ctx context.Context, files []*v0File, o AppendOptions) (AppendRe
 	if err != nil {
 		return AppendResult{}, err
 	}
-	return newResult(o, w, workers, since(before, totals(files))), nil
+	return newResult(o, w, workers, since(before, totals(files)))
 }
 
 // v0File is the file of a partition.

@@ -13,6 +13,7 @@ import (
 
 	_ "github.com/chronik-go/wal/backend-posix"
 	wal "github.com/chronik-go/wal/core"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // options are those of a load that is over soon.
@@ -195,15 +196,34 @@ func TestScratch(t *testing.T) {
 	require.NoDirExists(t, path)
 	require.FileExists(t, filepath.Join(parent, "mine"))
 
-	missing := filepath.Join(parent, "missing")
-	path, remove, err = Scratch(missing)
-	require.NoError(t, err)
-	require.DirExists(t, path)
-	require.NoError(t, remove())
-	require.NoDirExists(t, missing, "what was made is removed")
+	for _, not := range []string{"missing", "mine"} {
+		_, _, err = Scratch(filepath.Join(parent, not))
+		require.ErrorContains(t, err, not)
+	}
+	require.NoDirExists(t, filepath.Join(parent, "missing"), "it is not made")
+}
 
-	_, _, err = Scratch(filepath.Join(parent, "mine"))
-	require.Error(t, err)
+// A load of which nothing was done in time has no result.
+func TestNothingMeasured(t *testing.T) {
+	_, err := newResult(options(t), window{latencies: newLatencies()}, 1, wal.Stats{})
+	require.ErrorIs(t, err, errNothing)
+}
+
+// What a load may append is what a log accepts.
+func TestRecordSizeLimit(t *testing.T) {
+	for _, batch := range []int{1, 7, 1000, 1 << 20} {
+		high := appendLimit/batch - recordOverhead
+		require.NoError(t, checkRecordSize(high, batch))
+		require.Error(t, checkRecordSize(high+1, batch))
+		size := func(n int) int64 { return int64(batch) * format.RecordSize(&wal.Record{Value: make([]byte, n)}) }
+		require.LessOrEqual(t, size(high), int64(appendLimit))
+		require.Greater(t, size(high+1), int64(appendLimit))
+	}
+	m, err := wal.Open(t.TempDir(), wal.WithSegmentSize(1<<20))
+	require.NoError(t, err)
+	_, err = m.Append(t.Context(), "t", 0, wal.Record{Value: make([]byte, appendLimit-recordOverhead+1)})
+	require.ErrorIs(t, err, wal.ErrRecordTooLarge, "the limit is still the log's default")
+	require.NoError(t, m.Close())
 }
 
 func TestRound(t *testing.T) {

@@ -5,21 +5,21 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 )
 
-// Scratch makes a fresh directory below dir, and dir too if it is missing. What it returns
-// removes what it made.
+// Scratch makes a fresh directory below dir. What it returns removes it.
 func Scratch(dir string) (path string, remove func() error, err error) {
-	made := os.Mkdir(dir, 0o700) == nil
 	path, err = os.MkdirTemp(dir, "bench-")
 	if err != nil {
-		return "", nil, fmt.Errorf("cannot make a directory for the benchmark: %w", err)
-	}
-	if made {
-		return path, func() error { return os.RemoveAll(filepath.Clean(dir)) }, nil
+		var named *fs.PathError
+		if errors.As(err, &named) {
+			err = named.Err // the path is one that was made up
+		}
+		return "", nil, fmt.Errorf("cannot make a directory for the benchmark in %s: %w", dir, err)
 	}
 	return path, func() error { return os.RemoveAll(path) }, nil
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -23,10 +22,10 @@ type Filled struct {
 
 // checkFill says whether size and recordSize make a log.
 func checkFill(size int64, recordSize int) error {
-	switch {
-	case recordSize < 1 || recordSize > 100<<20:
-		return fmt.Errorf("--record-size %d: from 1 to %d", recordSize, 100<<20)
-	case size < int64(recordSize)*fillPartitions:
+	if err := checkRecordSize(recordSize, 1); err != nil {
+		return err
+	}
+	if size < int64(recordSize)*fillPartitions {
 		return fmt.Errorf("--size %d: at least %d records of %d bytes", size, fillPartitions, recordSize)
 	}
 	return nil
@@ -42,7 +41,13 @@ func fill(ctx context.Context, m *wal.Manager, size int64, recordSize int) (Fill
 	}
 	wg.Wait()
 	records := perPartition * fillPartitions
-	return Filled{Bytes: records * int64(recordSize), Records: records}, errors.Join(errors.Join(errs...), context.Cause(ctx))
+	filled := Filled{Bytes: records * int64(recordSize), Records: records}
+	for _, err := range errs { // all of them for one reason: the first will do
+		if err != nil {
+			return filled, err
+		}
+	}
+	return filled, context.Cause(ctx)
 }
 
 func fillPartition(ctx context.Context, m *wal.Manager, number int, records int64, recordSize int) error {

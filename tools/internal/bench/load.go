@@ -32,30 +32,45 @@ type AppendOptions struct {
 	Log []wal.Option
 }
 
-// Check says which option is out of its range.
+// What a log accepts as one append, bytes, and what it adds to a value.
+const (
+	appendLimit    = 100 << 20
+	recordOverhead = 24
+)
+
+// Bounds for what a load keeps in memory.
+const (
+	mostValues   = 4 << 30 // bytes of values of all producers
+	mostInFlight = 1 << 24 // appends of all producers
+)
+
+// checkRecordSize tells whether a log accepts so many values of a size as one append.
+func checkRecordSize(size, batch int) error {
+	if high := appendLimit/batch - recordOverhead; size < 1 || size > high {
+		return fmt.Errorf("--record-size %d: from 1 to %d with --batch %d", size, max(high, 1), batch)
+	}
+	return nil
+}
+
+// Check says which option is out of its range, beyond what the flags check.
 func (o AppendOptions) Check() error {
-	for _, n := range []struct {
-		flag        string
-		value, high int
-	}{
-		{"--producers", o.Producers, 1 << 16},
-		{"--partitions", o.Partitions, 1 << 20},
-		{"--record-size", o.RecordSize, 100 << 20},
-		{"--batch", o.Batch, 1 << 20},
-		{"--inflight", o.Inflight, 1 << 20},
-	} {
-		if n.value < 1 || n.value > n.high {
-			return fmt.Errorf("%s %d: from 1 to %d", n.flag, n.value, n.high)
-		}
+	if err := checkRecordSize(o.RecordSize, o.Batch); err != nil {
+		return err
 	}
-	if o.Layout != "shared" && o.Layout != "dedicated" {
-		return fmt.Errorf("--layout %q: shared or dedicated", o.Layout)
-	}
-	if o.Duration <= 0 {
+	switch {
+	case int64(o.Producers)*int64(o.Batch)*int64(o.RecordSize) > mostValues:
+		return fmt.Errorf("--producers %d: with --batch %d and --record-size %d they need more than %d bytes for their values",
+			o.Producers, o.Batch, o.RecordSize, int64(mostValues))
+	case int64(o.Producers)*int64(o.Inflight) > mostInFlight:
+		return fmt.Errorf("--inflight %d: with %d producers, at most %d", o.Inflight, o.Producers, mostInFlight/o.Producers)
+	case o.Duration <= 0:
 		return errors.New("--duration: more than 0")
 	}
 	return nil
 }
+
+// errNothing is returned where a load was over before anything of it could be measured.
+var errNothing = errors.New("nothing was measured: no record was done within --duration; give it more time")
 
 // batch returns the records of one append, with values that do not compress.
 func (o AppendOptions) batch(producer int) []wal.Record {

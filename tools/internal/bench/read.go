@@ -94,6 +94,9 @@ func readFrom(ctx context.Context, m *wal.Manager, o ReadOptions, filled Filled)
 	}
 	took := time.Since(start).Seconds()
 	hist, records := l.total()
+	if records == 0 {
+		return ReadResult{}, errNothing
+	}
 	return ReadResult{
 		Bench: "read", Backend: m.Backend(), Random: o.Random, RecordSize: o.RecordSize,
 		Duration:         round(took, 3),

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"time"
 
 	wal "github.com/chronik-go/wal/core"
@@ -77,7 +78,7 @@ func stepError(ctx context.Context, step string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("benchmark's process %q: %w", step, err)
+	return fmt.Errorf("the benchmark's process for the step %q: %w", step, err)
 }
 
 // runStep runs a child, reads its result and then waits for it, or kills it.
@@ -97,7 +98,7 @@ func runStep(cmd *exec.Cmd, result any, kill bool) error {
 		return err
 	}
 	line, readErr := bufio.NewReader(stdout).ReadBytes('\n')
-	if kill {
+	if kill && readErr == nil {
 		err = cmd.Process.Kill()
 		_ = cmd.Wait() // reports the kill
 	} else {
@@ -105,12 +106,24 @@ func runStep(cmd *exec.Cmd, result any, kill bool) error {
 		err = cmd.Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+		return childError(err, stderr.String())
 	}
 	if readErr != nil {
 		return readErr
 	}
 	return json.Unmarshal(line, result)
+}
+
+// childError is the error of a process: what it said, or else how it ended.
+func childError(ended error, stderr string) error {
+	text := strings.TrimSpace(stderr)
+	if text == "" {
+		return ended
+	}
+	if _, message, ok := strings.Cut(text, ": "); ok { // the program's name comes first
+		text = message
+	}
+	return errors.New(text)
 }
 
 // RecoveryStep is what a child of Recovery does: it writes its result, as a line of JSON,

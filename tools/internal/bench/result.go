@@ -34,8 +34,11 @@ type AppendResult struct {
 }
 
 // newResult fills in what the window shows; engine is what the log counted meanwhile.
-func newResult(o AppendOptions, w window, workers int, engine wal.Stats) AppendResult {
+func newResult(o AppendOptions, w window, workers int, engine wal.Stats) (AppendResult, error) {
 	hist, records := w.latencies.total()
+	if records == 0 {
+		return AppendResult{}, errNothing
+	}
 	seconds := w.took.Seconds()
 	valueBytes := float64(records) * float64(o.RecordSize)
 	return AppendResult{
@@ -58,7 +61,7 @@ func newResult(o AppendOptions, w window, workers int, engine wal.Stats) AppendR
 		RSS:                peakRSS(),
 		WriteAmplification: round(ratio(written(w, engine), valueBytes), 3),
 		Recycled:           engine.Recycled,
-	}
+	}, nil
 }
 
 // written is how many bytes went to the block layer, or to the backend where the system

@@ -14,20 +14,27 @@ import (
 // appendFlags are the flags of append.
 type appendFlags struct {
 	topicFlags
-	lines, prefixed bool
-	batch, inflight int
+	lines, hasLines, prefixed bool
+	batch, inflight           int
 }
+
+// The most that a flag may ask for: beyond it memory goes to nothing but keeping books.
+const (
+	mostInBatch  = 1 << 20
+	mostInFlight = 1 << 16
+)
 
 func (f *appendFlags) check() error {
 	switch {
-	case f.lines && f.prefixed:
+	case f.lines && f.prefixed && f.hasLines:
 		return usagef("--lines and --length-prefixed exclude each other")
-	case f.batch < 1:
-		return usagef("--batch %d: at least 1", f.batch)
-	case f.inflight < 1:
-		return usagef("--inflight %d: at least 1", f.inflight)
+	case !f.lines && !f.prefixed:
+		return usagef("--lines=false leaves no way to read the input: give --length-prefixed")
 	}
-	return f.topicFlags.check()
+	if err := f.topicFlags.check(); err != nil {
+		return err
+	}
+	return wal.CheckPartition(f.topic, f.partition)
 }
 
 func (c *cli) appendCommand() *cobra.Command {
@@ -38,16 +45,20 @@ func (c *cli) appendCommand() *cobra.Command {
 		Long: "Append each record of standard input: a line, or with --length-prefixed a u32\n" +
 			"length (little-endian) and so many bytes. For each record, once it is as durable\n" +
 			"as --fsync promises, its topic, partition and offset go to standard output.\n\n" +
-			"SIGINT or SIGTERM ends the input: what was appended by then is waited for. With\n" +
-			"--batch, records that do not fill a batch yet are left out, and not printed.",
+			"SIGINT or SIGTERM ends the input: whole records that were read by then are appended,\n" +
+			"with --batch also those that do not fill a batch, and their acks waited for.\n\n" +
+			"A log takes the space of a whole segment ($CHRONIK_WAL_SEGMENT_SIZE) at once.",
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.append(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.hasLines = cmd.Flags().Changed("lines")
+			return c.append(cmd.Context(), f)
+		},
 	}
 	f.register(cmd)
-	cmd.Flags().BoolVar(&f.lines, "lines", false, "a record is a line (the default)")
+	cmd.Flags().BoolVar(&f.lines, "lines", true, "a record is a line")
 	cmd.Flags().BoolVar(&f.prefixed, "length-prefixed", false, "a record is a u32 length and so many bytes")
-	cmd.Flags().IntVar(&f.batch, "batch", 1, "how many `records` to append as one atomic batch")
-	cmd.Flags().IntVar(&f.inflight, "inflight", 1024, "how many `appends` may be on their way to the disk")
+	wholeFlag(cmd.Flags(), &f.batch, "batch", 1, 1, mostInBatch, "how many `records` to append as one atomic batch")
+	wholeFlag(cmd.Flags(), &f.inflight, "inflight", 1024, 1, mostInFlight, "how many `appends` may be on their way to the disk")
 	return cmd
 }
 
@@ -81,8 +92,7 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 	}
 	defer closeInput()
 	acks := newAckPrinter(c.Stdout, p, f, stopReading)
-	// An append that was begun is finished, also after a signal.
-	err = feed(context.WithoutCancel(ctx), in, acks, p, f.batch)
+	err = feed(ctx, in, acks, p, f.batch)
 	if ackErr := acks.finish(); ackErr != nil {
 		return ackErr // it is about an earlier record than err
 	}
@@ -92,19 +102,21 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 	return err
 }
 
-// feed appends records as they arrive, until the input ends or something fails.
+// feed appends records as they arrive, until the input or ctx ends, or something fails.
 func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partition, batch int) error {
-	records := make([]wal.Record, 0, batch)
+	var records []wal.Record
 	for {
 		value, inputErr := in.next()
 		if inputErr == nil {
 			records = append(records, wal.Record{Value: value})
 		}
-		ended := errors.Is(inputErr, io.EOF) || errors.Is(inputErr, errRefused)
+		interrupted := inputErr != nil && ctx.Err() != nil
+		ended := errors.Is(inputErr, io.EOF) || errors.Is(inputErr, errRefused) || interrupted
 		if len(records) == batch || ended && len(records) > 0 {
 			which := inputRange{first: in.count - int64(len(records)) + 1, last: in.count}
 			acks.reserve()
-			ack, err := p.AppendAsync(ctx, records...)
+			// An append that was begun is finished, also after a signal.
+			ack, err := p.AppendAsync(context.WithoutCancel(ctx), records...)
 			if err != nil {
 				acks.release()
 				return fmt.Errorf("%v: %w", which, err)

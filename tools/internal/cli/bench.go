@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +20,9 @@ func (c *cli) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure a log on this machine",
 		Long: "Measure a log on this machine, in a fresh directory below --dir that is removed\n" +
-			"again. Megabytes are 10^6 bytes of values.",
+			"again. One that is killed leaves its directory, bench-…, to be removed by hand.\n" +
+			"Megabytes are 10^6 bytes of values. Exit status: 0 measured; 1 the log lost what it\n" +
+			"had acknowledged; 2 nothing was measured.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("no benchmark given: append, read, recovery or baseline")
@@ -35,7 +37,7 @@ func (c *cli) benchCommand() *cobra.Command {
 }
 
 // inScratch runs a benchmark in a fresh directory and prints its result, with the machine
-// it ran on: on standard error, or with --json as further keys.
+// it ran on: before it, or with --json as further keys.
 func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err error) {
 	dir, err := c.dataDir()
 	if err != nil {
@@ -43,7 +45,7 @@ func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err err
 	}
 	scratch, remove, err := bench.Scratch(dir)
 	if err != nil {
-		return err
+		return cannotRun(err)
 	}
 	defer func() {
 		if removeErr := remove(); err == nil {
@@ -52,14 +54,16 @@ func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err err
 	}()
 	machine := bench.Describe(scratch)
 	if !asJSON {
-		c.note(strings.Join(machine.Lines(), "\n"))
+		if err := c.write([]byte(strings.Join(machine.Lines(), "\n") + "\n")); err != nil {
+			return err
+		}
 	}
 	result, err := run(scratch)
 	if errors.Is(err, context.Canceled) {
 		return errors.New("interrupted; its directory was removed")
 	}
 	if err != nil {
-		return err
+		return cannotRun(err)
 	}
 	return c.printResult(result, machine, asJSON)
 }
@@ -109,19 +113,26 @@ func (c *cli) benchAppendCommand(name, short string,
 	o := bench.AppendOptions{Duration: 10 * time.Second}
 	cmd := &cobra.Command{Use: name, Short: short, Args: noArguments}
 	f := cmd.Flags()
-	f.IntVar(&o.Producers, "producers", 16, "how many goroutines append")
-	f.IntVar(&o.Partitions, "partitions", 16, "how many partitions they append to")
-	f.StringVar(&o.Layout, "layout", "shared", "shared: one log; dedicated: one a partition")
-	f.IntVar(&o.RecordSize, "record-size", 1024, "size of a value, `bytes`")
-	f.IntVar(&o.Batch, "batch", 1, "how many `records` are one append")
-	f.IntVar(&o.Inflight, "inflight", 1, "how many `appends` a producer has outstanding")
-	f.Var((*seconds)(&o.Duration), "duration", "how long to measure, after a warm-up of 0.5 s")
+	wholeFlag(f, &o.Producers, "producers", 16, 1, 1<<16, "how many goroutines append")
+	wholeFlag(f, &o.Partitions, "partitions", 16, 1, 1<<20, "how many partitions they append to")
+	choiceFlag(f, &o.Layout, "layout", "shared", []string{"shared", "dedicated"}, "shared: one log; dedicated: one a partition")
+	wholeFlag(f, &o.RecordSize, "record-size", 1024, 1, math.MaxInt32, "size of a value, `bytes`")
+	wholeFlag(f, &o.Batch, "batch", 1, 1, mostInBatch, "how many `records` are one append")
+	wholeFlag(f, &o.Inflight, "inflight", 1, 1, mostInFlight, "how many `appends` a producer has outstanding")
+	f.Var((*seconds)(&o.Duration), "duration", "how long to measure, after a warm-up of 0.5 s: "+durationUnits)
 	f.BoolVar(&o.Recycle, "recycle", false, "drop what is in full segments, so that their files are used again")
+	if name == "baseline" {
+		cmd.Long = short + ".\n\nIt is what version 0 did. --layout, --recycle, --fsync and --backend are there so that\n" +
+			"both benchmarks take the same flags; it says so where one of them has no effect."
+	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts, err := c.options()
-		if err := errors.Join(err, o.Check()); err != nil {
+		if err := errorsFirst(err, o.Check()); err != nil {
 			return err
+		}
+		if name == "baseline" {
+			c.noteIgnored(cmd)
 		}
 		o.Log = opts
 		return c.inScratch(*asJSON, func(dir string) (any, error) {
@@ -132,18 +143,32 @@ func (c *cli) benchAppendCommand(name, short string,
 	return cmd
 }
 
+// noteIgnored says which flags have no effect on the baseline.
+func (c *cli) noteIgnored(cmd *cobra.Command) {
+	var ignored []string
+	for flag, is := range map[string]string{"layout": "dedicated", "recycle": "false", "fsync": "always", "backend": "auto"} {
+		if f := cmd.Flag(flag); f.Changed && f.Value.String() != is {
+			ignored = append(ignored, "--"+flag)
+		}
+	}
+	if len(ignored) > 0 {
+		slices.Sort(ignored)
+		c.note(fmt.Sprintf("%s: without effect here: %s", cmd.CommandPath(), strings.Join(ignored, ", ")))
+	}
+}
+
 func (c *cli) benchReadCommand() *cobra.Command {
 	o := bench.ReadOptions{Duration: 5 * time.Second, Size: 256e6}
 	cmd := &cobra.Command{Use: "read", Short: "Reads by one reader, warm page cache", Args: noArguments}
 	f := cmd.Flags()
 	f.BoolVar(&o.Random, "random", false, "read single records at random; else partitions from first to last")
-	f.Var((*size)(&o.Size), "size", "how many bytes of values to write first")
-	f.IntVar(&o.RecordSize, "record-size", 1024, "size of a value, `bytes`")
-	f.Var((*seconds)(&o.Duration), "duration", "how long to measure")
+	f.Var((*size)(&o.Size), "size", "how many bytes of values to write first, "+sizeUnits)
+	wholeFlag(f, &o.RecordSize, "record-size", 1024, 1, math.MaxInt32, "size of a value, `bytes`")
+	f.Var((*seconds)(&o.Duration), "duration", "how long to measure: "+durationUnits)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts, err := c.options()
-		if err := errors.Join(err, o.Check()); err != nil {
+		if err := errorsFirst(err, o.Check()); err != nil {
 			return err
 		}
 		o.Log = opts
@@ -153,45 +178,4 @@ func (c *cli) benchReadCommand() *cobra.Command {
 		})
 	}
 	return cmd
-}
-
-// seconds is a flag for a duration: 10s, 500ms, or a plain number of seconds.
-type seconds time.Duration
-
-func (s *seconds) String() string { return time.Duration(*s).String() }
-func (s *seconds) Type() string   { return "duration" }
-
-func (s *seconds) Set(text string) error {
-	if n, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(n) < 1e9 {
-		*s = seconds(n * float64(time.Second))
-		return nil
-	}
-	d, err := time.ParseDuration(text)
-	*s = seconds(d)
-	return err
-}
-
-// size is a flag for a number of bytes: 1000000, 512MiB, 1G (10^9).
-type size int64
-
-func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
-func (s *size) Type() string   { return "bytes" }
-
-func (s *size) Set(text string) error {
-	number, unit := strings.TrimRight(text, "KMGTiB"), int64(1)
-	switch suffix := strings.TrimSuffix(text[len(number):], "B"); suffix {
-	case "":
-	case "K", "M", "G", "T":
-		unit = int64(math.Pow10(3 * (1 + strings.Index("KMGT", suffix))))
-	case "Ki", "Mi", "Gi", "Ti":
-		unit = 1 << (10 * (1 + strings.Index("KMGT", suffix[:1])))
-	default:
-		return fmt.Errorf("unknown unit %q: one of K, M, G, T, Ki, Mi, Gi, Ti", suffix)
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/unit {
-		return errors.New("not a number of bytes, like 1000000 or 512MiB")
-	}
-	*s = size(n * unit)
-	return nil
 }

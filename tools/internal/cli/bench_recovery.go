@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 
@@ -20,15 +21,12 @@ type recoveryFlags struct {
 
 func (f *recoveryFlags) register(set *pflag.FlagSet) {
 	f.Size = 1e9
-	set.Var((*size)(&f.Size), "size", "how many bytes of values to write first")
-	set.IntVar(&f.RecordSize, "record-size", 1024, "size of a value, `bytes`")
-	set.StringVar(&f.shutdown, "shutdown", "crash", "how the writer ends: clean or crash")
+	set.Var((*size)(&f.Size), "size", "how many bytes of values to write first, "+sizeUnits)
+	wholeFlag(set, &f.RecordSize, "record-size", 1024, 1, math.MaxInt32, "size of a value, `bytes`")
+	choiceFlag(set, &f.shutdown, "shutdown", "crash", []string{"clean", "crash"}, "how the writer ends: clean or crash")
 }
 
 func (f *recoveryFlags) check() error {
-	if f.shutdown != "clean" && f.shutdown != "crash" {
-		return usagef("--shutdown %q: clean or crash", f.shutdown)
-	}
 	f.Crash = f.shutdown == "crash"
 	return f.Check()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,13 +42,18 @@ func Main() int {
 // Run runs the command and returns its exit status: 0 done; 1 the log is damaged or
 // data was refused; 2 it cannot run.
 func Run(ctx context.Context, s Streams, args []string) int {
+	out := &output{w: s.Stdout}
+	s.Stdout = out
 	c := &cli{Streams: s}
 	root := c.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(s.Stdin)
-	root.SetOut(s.Stdout)
-	root.SetErr(s.Stderr)
+	root.SetOut(out)
+	root.SetErr(io.Discard) // errors are reported here, and once
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = out.err // of a help text, which nobody else looks at
+	}
 	if err == nil {
 		return 0
 	}
@@ -70,9 +76,8 @@ func (c *cli) rootCommand() *cobra.Command {
 			return usagef("no command given: see %s --help", cmd.CommandPath())
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w: see %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
 	c.flags.register(root.PersistentFlags())
 	root.AddCommand(
 		c.appendCommand(), c.readCommand(), c.lsCommand(), c.segmentsCommand(),
@@ -80,6 +85,23 @@ func (c *cli) rootCommand() *cobra.Command {
 		c.backendsCommand(), c.envCommand(), c.benchCommand(),
 	)
 	return root
+}
+
+// helpCommand shows the help of a command. The library's own one says of a command that is
+// not there that all is well.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("unknown command %q: see %s --help", strings.Join(args, " "), cmd.Root().CommandPath())
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // noArguments is the Args of commands that take flags only.

@@ -99,9 +99,18 @@ func repaired(t *testing.T, dir string, from, to int64, kept string) {
 	require.True(t, dry.DryRun)
 	require.Equal(t, image, tree(t, dir), "a dry run changes nothing")
 
+	text := ok(t, "", "repair", "--dir", dir, "--dry-run")
+	require.Contains(t, text, "would move")
+	require.NotContains(t, text, "\nmoved")
+	require.Empty(t, decode[reportJSON](t, run(t, "", "verify", "--dir", dir, "--json").stdout).DeclaredLost, "not yet")
+
 	out := ok(t, "", "repair", "--dir", dir, "--quarantine", quarantine)
 	require.Contains(t, out, fmt.Sprintf("t/0 offsets %d to %d", from, to-1))
-	require.Contains(t, ok(t, "", "verify", "--dir", dir), "ok               true")
+	verified := ok(t, "", "verify", "--dir", dir)
+	require.Contains(t, verified, "ok               true")
+	require.Contains(t, verified, fmt.Sprintf("declared_lost    t/0 offsets %d to %d\n", from, to-1))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "t", Partition: 0, From: from, To: to}},
+		decode[reportJSON](t, ok(t, "", "verify", "--dir", dir, "--json")).DeclaredLost)
 	require.Equal(t, acks("t", 0, 1000, 1), ok(t, "new\n", "append", "--dir", dir, "--topic", "t"))
 	o := run(t, "", "read", "--dir", dir, "--topic", "t", "--skip-damage")
 	require.True(t, o.stdout == kept+"new\n", "every record that is not damaged is kept: %s", o.stderr)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func (c *cli) dumpCommand() *cobra.Command {
 			"writer. Where something is damaged it says so, goes on, and exits with 1.",
 		Args: noArguments,
 	}
-	cmd.Flags().Uint64Var(&o.Segment, "segment", 0, "`number` of the one segment to print (default: all)")
+	wholeFlag(cmd.Flags(), &o.Segment, "segment", 0, 1, math.MaxInt64, "`number` of the one segment to print (default: all)")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.dump(cmd.Context(), o, *asJSON) }
 	return cmd
@@ -48,7 +49,7 @@ func (c *cli) dump(ctx context.Context, o wal.DumpOptions, asJSON bool) error {
 		if err != nil {
 			return errorsFirst(err, stdoutError(out.Flush()))
 		}
-		if bad == nil && item.Error != "" && item.Kind != wal.DumpRest {
+		if bad == nil && item.Error != "" {
 			bad = fmt.Errorf("%w: %s at byte %d: %s: see chronik-wal verify", wal.ErrDamaged, item.Segment, item.Position, item.Error)
 		}
 		if err := put(&item); err != nil {
@@ -102,6 +103,7 @@ func dumpText(out io.Writer) func(*wal.DumpItem) error {
 		if item.Error != "" {
 			line = strings.TrimRight(line, " ") + " ! " + oneLine(item.Error)
 		}
+		line += item.Note
 		_, err := fmt.Fprintln(out, strings.TrimRight(line, " "))
 		return err
 	}
@@ -122,7 +124,7 @@ func details(item *wal.DumpItem) string {
 	switch {
 	case item.Header != nil:
 		h := item.Header
-		return fmt.Sprintf("log %s, number %d, epoch %016x, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.FirstLSN, linkText(h.Predecessor))
+		return fmt.Sprintf("log %s, number %d, epoch %v, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.FirstLSN, linkText(h.Predecessor))
 	case item.Frame != nil:
 		f := item.Frame
 		return fmt.Sprintf("LSN %d, durable LSN %d, %d entries, CRC %08x, chain %08x", f.LSN, f.Durable, f.Entries, f.CRC, f.Chain)
@@ -134,14 +136,35 @@ func details(item *wal.DumpItem) string {
 			timestamp(r.Timestamp), excerpt(r.Key), excerpt(r.Value), len(r.Headers))
 	case item.Footer != nil:
 		f := item.Footer
-		return fmt.Sprintf("%d frames, %d records, %d partitions, XXH64 %016x, end %s", f.Frames, f.Records, f.Partitions, f.XXH64, linkText(f.End))
+		return fmt.Sprintf("%d frames, %d records, %d partitions, XXH64 %v, end %s", f.Frames, f.Records, f.Partitions, f.XXH64, linkText(f.End))
 	case item.Partition != nil:
-		p := item.Partition
-		return fmt.Sprintf("%s/%d id %d, first offset %d, next offset %d, %d runs, %d index entries", p.Topic, p.Partition, p.ID, p.First, p.Next, len(p.Runs), p.Index)
+		return partitionText(item.Partition)
 	case item.End != nil:
 		return "the log ends at " + linkText(*item.End)
 	}
 	return ""
+}
+
+// partitionText shows what a footer says of a partition: where it stood when the segment
+// began, and what came in it.
+func partitionText(p *wal.DumpPartitionInfo) string {
+	runs := make([]string, len(p.Runs))
+	for i, r := range p.Runs {
+		runs[i] = runText(r)
+	}
+	return fmt.Sprintf("%s/%d id %d, at the segment's start first offset %d and next offset %d, then: %s; %d index entries",
+		p.Topic, p.Partition, p.ID, p.First, p.Next, strings.Join(runs, ", "), p.Index)
+}
+
+func runText(r wal.DumpRun) string {
+	text := fmt.Sprintf("%s %d", r.Kind, r.Base)
+	switch {
+	case r.Kind == string(wal.DumpData) && r.Moved:
+		text = fmt.Sprintf("moved records %d to %d", r.Base, r.End-1)
+	case r.Kind == string(wal.DumpData):
+		text = fmt.Sprintf("records %d to %d", r.Base, r.End-1)
+	}
+	return text + fmt.Sprintf(" from LSN %d on", r.LSN)
 }
 
 func entryText(item *wal.DumpItem) string {

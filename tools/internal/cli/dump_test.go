@@ -50,6 +50,24 @@ func TestDump(t *testing.T) {
 	require.Zero(t, kinds["bad"])
 }
 
+// What a running writer has not written yet is no damage, and nothing looks like it.
+func TestDumpBesideWriter(t *testing.T) {
+	dir := t.TempDir()
+	feed, acked, wait := startAppend(t, dir)
+	feedf(t, feed, "a\n")
+	_, err := acked.ReadString('\n')
+	require.NoError(t, err)
+	text := ok(t, "", "dump", "--dir", dir)
+	require.Regexp(t, ` rest +unwritten space\n$`, text)
+	require.NotContains(t, text, "!")
+	require.Contains(t, ok(t, "", "dump", "--dir", dir, "--json"), `"note":"unwritten space"`)
+	feed.Close()
+	require.Zero(t, wait())
+	require.Contains(t, ok(t, "", "dump", "--dir", dir),
+		"t/0 id 1, at the segment's start first offset 0 and next offset 0, then: records 0 to 0 from LSN 1 on; 1 index entries")
+	require.Regexp(t, `"epoch":"[0-9a-f]{16}"`, ok(t, "", "dump", "--dir", dir, "--json"))
+}
+
 func TestDumpDamaged(t *testing.T) {
 	dir, segment, _ := damagedLog(t)
 	for _, flags := range [][]string{nil, {"--json"}} {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,8 +28,8 @@ var errStdout = errors.New("cannot write to standard output")
 
 // stdoutError says that err is about standard output.
 func stdoutError(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errStdout) {
+		return err
 	}
 	return fmt.Errorf("%w: %w", errStdout, err)
 }
@@ -45,13 +47,26 @@ func refusef(format string, args ...any) error {
 	return refusedError{fmt.Errorf(format, args...)}
 }
 
+// cannotError is an error by which nothing was done: it exits with exitCannot, whatever it
+// wraps, unless data is damaged.
+type cannotError struct{ error }
+
+func (e cannotError) Unwrap() error { return e.error }
+
+func cannotRun(err error) error {
+	if errors.Is(err, wal.ErrDamaged) {
+		return err
+	}
+	return cannotError{err}
+}
+
 // report prints err as one line and returns the exit status.
 func (c *cli) report(cmd *cobra.Command, err error) int {
 	if errors.Is(err, errStdout) && errors.Is(err, syscall.EPIPE) && cmd.Name() != "append" {
 		return 0 // whoever read the output has seen enough, as in read | head
 	}
 	line := err.Error()
-	if advice := advise(err); advice != "" {
+	if advice := c.advise(err); advice != "" {
 		line += ": " + advice
 	}
 	c.note(cmd.CommandPath() + ": " + oneLine(line))
@@ -62,7 +77,8 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 func (c *cli) note(line string) { _, _ = fmt.Fprintln(c.Stderr, line) }
 
 func exitStatus(err error) int {
-	if errors.Is(err, errStdout) {
+	var cannot cannotError
+	if errors.Is(err, errStdout) || errors.As(err, &cannot) || errors.Is(err, syscall.EROFS) {
 		return exitCannot
 	}
 	for _, refused := range []error{
@@ -76,19 +92,20 @@ func exitStatus(err error) int {
 }
 
 // advise says what to do about err, where its text does not say it already.
-func advise(err error) string {
+func (c *cli) advise(err error) string {
 	for _, a := range []struct {
 		is     error
 		advice string
 	}{
+		{wal.ErrQuarantine, "give another directory as --quarantine"},
 		{wal.ErrLocked, "stop the process that writes to it, or use a read-only command"},
 		{wal.ErrNotLog, "check --dir; append makes a new log"},
 		{wal.ErrNoPartition, "chronik-wal ls shows what there is"},
+		{syscall.EROFS, "read-only commands work there; to write, mount it writable"},
 		{wal.ErrFailed, "look for device errors in the kernel's log, then run chronik-wal verify"},
 		{fs.ErrNotExist, "check --dir"},
 		{syscall.ENOTDIR, "--dir names the directory of a log, not a file"},
-		{syscall.EROFS, "read-only commands work there; to write, mount it writable"},
-		{fs.ErrPermission, "run it as the user that owns the log"},
+		{fs.ErrPermission, c.permissionAdvice()},
 		{syscall.EPIPE, "whoever read the acks is gone; what was printed is durable, more may be"},
 	} {
 		if errors.Is(err, a.is) {
@@ -96,6 +113,25 @@ func advise(err error) string {
 		}
 	}
 	return ""
+}
+
+// permissionAdvice says who may do it: for a log that is its owner.
+func (c *cli) permissionAdvice() string {
+	dir, err := c.dataDir()
+	if err != nil {
+		return ""
+	}
+	entries, err := os.ReadDir(dir)
+	closed := errors.Is(err, fs.ErrPermission) && isDir(dir)
+	if closed || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".wal") }) {
+		return "run it as the user that owns the log"
+	}
+	return "choose a --dir where you may write"
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // oneLine joins what a library spread over several lines.

@@ -18,6 +18,8 @@ func TestUserErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	missing := filepath.Join(empty, "missing")
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(log, link))
 	for _, c := range []struct {
 		args, want string
 		code       int
@@ -30,9 +32,18 @@ func TestUserErrors(t *testing.T) {
 		{"read --dir LOG", "no topic: give --topic NAME", 2},
 		{"read --dir LOG --topic u", "no such partition", 2},
 		{"read --dir LOG --topic t --partition 1", "no such partition", 2},
-		{"read --dir LOG --topic t --partition x", "invalid argument", 2},
+		{"read --dir LOG --topic t --partition x", `--partition "x": it has to be a whole number from 0 to 2147483647: see chronik-wal read --help`, 2},
 		{"read --dir LOG --topic t --from 7", "offset out of range", 2},
-		{"read --dir LOG --topic t --format xml", "one of value, json, length-prefixed", 2},
+		{"read --dir LOG --topic t --from -1", "a whole number, at least 0", 2},
+		{"read --dir LOG --topic t --from 0x1", "a whole number, at least 0", 2},
+		{"read --dir LOG --topic t --from 1_0", "a whole number, at least 0", 2},
+		{"read --dir LOG --topic t --limit -2", "a whole number, at least -1", 2},
+		{"read --dir LOG --topic t --follow=perhaps", `--follow "perhaps": it has to be true or false`, 2},
+		{"read --dir LOG --topic t --format xml", "value, json or length-prefixed", 2},
+		{"help frobnicate", `unknown command "frobnicate": see chronik-wal --help`, 2},
+		{"backends --backend foo", "auto or posix (not linked in this build: uring, mmap)", 2},
+		{"dump --dir LOG --segment 99", "no such segment: 99", 2},
+		{"dump --dir LOG --segment 0", "a whole number, at least 1", 2},
 		{"read --dir MISSING --topic t", "no such file or directory: check --dir", 2},
 		{"ls --dir MISSING", "no such file or directory: check --dir", 2},
 		{"segments --dir MISSING", "no such file or directory: check --dir", 2},
@@ -49,31 +60,50 @@ func TestUserErrors(t *testing.T) {
 		{"truncate --dir EMPTY --topic t --before 1", "no log in this directory", 2},
 		{"append --dir FILE --topic t", "not a directory", 2},
 		{"read --dir FILE --topic t", "not a directory", 2},
-		{"append --dir LOG --topic a/b", "invalid topic name", 2},
-		{"append --dir LOG --topic t --partition -1", "invalid partition", 2},
+		{"append --dir LOG --topic a/b", `invalid topic name "a/b": it holds the separator /`, 2},
+		{"append --dir MISSING --topic a/b", "the separator /", 2},
+		{"append --dir MISSING --topic t --partition -1", "a whole number from 0", 2},
+		{"append --dir LOG --topic t --partition -1", "a whole number from 0 to 2147483647", 2},
 		{"append --dir LOG", "no topic", 2},
-		{"append --dir LOG --topic t --batch 0", "--batch 0: at least 1", 2},
-		{"append --dir LOG --topic t --inflight 0", "--inflight 0: at least 1", 2},
+		{"append --dir LOG --topic t --batch 0", "a whole number from 1 to 1048576", 2},
+		{"append --dir LOG --topic t --batch 1000000000", "a whole number from 1 to 1048576", 2},
+		{"append --dir LOG --topic t --inflight 0", "a whole number from 1 to 65536", 2},
+		{"append --dir LOG --topic t --inflight 1000000000", "a whole number from 1 to 65536", 2},
+		{"append --dir LOG --topic t --lines=false", "--lines=false leaves no way to read the input", 2},
 		{"append --dir LOG --topic t --lines --length-prefixed", "exclude each other", 2},
-		{"append --dir LOG --topic t --fsync often", "one of always, batch, periodic", 2},
-		{"append --dir LOG --topic t --backend floppy", `backend "floppy" is not part of this program`, 2},
-		{"append --dir LOG --topic t --codec rot13", `codec "rot13" is not part of this program`, 2},
-		{"append --dir LOG --topic t --log-level loud", "one of trace, debug, info, warn, error, off", 2},
+		{"append --dir LOG --topic t --fsync often", "always, batch or periodic", 2},
+		{"append --dir LOG --topic t --fsync=", "always, batch or periodic", 2},
+		{"append --dir LOG --topic t --backend floppy", "auto or posix (not linked in this build: uring, mmap)", 2},
+		{"append --dir LOG --topic t --codec rot13", `--codec "rot13": it has to be none`, 2},
+		{"append --dir LOG --topic t --log-level loud", "trace, debug, info, warn, error or off", 2},
 		{"repair --dir LOG", "give --quarantine DIR, or --dry-run", 2},
 		{"truncate --dir LOG --topic t", "give either --before N or --after N", 2},
 		{"truncate --dir LOG --topic t --before 1 --after 1", "give either --before N or --after N", 2},
+		{"truncate --dir LOG --topic t --before -1", "a whole number, at least 0", 2},
+		{"truncate --dir LOG --topic t --after -2", "a whole number, at least -1", 2},
+		{"repair --dir LOG --quarantine FILE", "it is not a directory", 2},
+		{"repair --dir LOG --quarantine LOG", "it is the log's directory, or lies in it", 2},
+		{"repair --dir LOG --quarantine LOG/new/q", "it is the log's directory, or lies in it", 2},
+		{"repair --dir LOG --quarantine LINK/q", "it is the log's directory, or lies in it", 2},
+		{"repair --dir LOG --quarantine FILE/q", "not a directory: give another directory as --quarantine", 2},
 		{"truncate --dir LOG --topic u --before 1", "no such partition", 2},
 		{"truncate --dir LOG --topic t --before 9", "offset out of range", 2},
 		{"bench", "no benchmark given", 2},
+		{"bench append --dir MISSING", "no such file or directory: check --dir", 2},
+		{"bench append --dir LOG --duration x", "a duration, like 10 (seconds), 500ms or 2m", 2},
+		{"bench append --dir LOG --record-size 104857577", "--record-size 104857577: from 1 to 104857576 with --batch 1", 2},
+		{"bench append --dir LOG --record-size 1000 --batch 1000000", "with --batch 1000000", 2},
+		{"bench append --dir LOG --producers 1000 --record-size 100000000", "--producers 1000: with --batch 1", 2},
+		{"bench append --dir LOG --producers 1000 --inflight 65536", "--inflight 65536: with 1000 producers, at most 16777", 2},
 		{"bench append --dir LOG --duration -1", "--duration: more than 0", 2},
-		{"bench append --dir LOG --producers 0", "--producers 0: from 1", 2},
+		{"bench append --dir LOG --producers 0", "a whole number from 1 to 65536", 2},
 		{"bench append --dir LOG --layout heap", "shared or dedicated", 2},
-		{"bench recovery --dir LOG --size 12Q", "not a number of bytes", 2},
+		{"bench recovery --dir LOG --size 12Q", "a number of bytes, like 1000000, 500M (10^6) or 512MiB (2^20)", 2},
 		{"bench recovery --dir LOG --shutdown maybe", "clean or crash", 2},
 		{"bench recovery --dir LOG --size 1", "--size 1: at least", 2},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			args := strings.NewReplacer("LOG", log, "EMPTY", empty, "MISSING", missing, "FILE", file).Replace(c.args)
+			args := strings.NewReplacer("LOG", log, "EMPTY", empty, "MISSING", missing, "FILE", file, "LINK", link).Replace(c.args)
 			o := run(t, "x\n", strings.Fields(args)...)
 			require.Equal(t, c.code, o.code, o.stderr)
 			require.Contains(t, o.stderr, c.want)

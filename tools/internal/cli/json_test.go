@@ -24,10 +24,10 @@ func TestJSONKeys(t *testing.T) {
 	for _, c := range []struct{ command, keys, added string }{
 		{"ls --dir DIR", "topic partition first_offset next_offset durable_offset records bytes", ""},
 		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", ""},
-		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", ""},
-		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", ""},
+		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost"},
+		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", "lost_entries"},
 		{"backends", "name linked usable reason", "auto"},
-		{"env", "variable value source meaning", ""},
+		{"env", "variable value source meaning", "values"},
 		{"bench append --recycle " + benchAppend, appendBenchKeys, machineKeys + " recycled"},
 		{"bench baseline " + benchAppend, appendBenchKeys, machineKeys + " recycled"},
 		{"bench read --size 1M --duration 0.05 --dir " + scratch, "records_per_s mb_per_s p50_us p99_us",
@@ -58,6 +58,7 @@ func TestJSONKeys(t *testing.T) {
 func TestJSONEmptyLists(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
+	require.NotContains(t, ok(t, "", "verify", "--dir", dir, "--json"), "null")
 	require.Contains(t, ok(t, "", "verify", "--dir", dir, "--json"), `"damage":[]`)
 	require.NotContains(t, ok(t, "", "segments", "--dir", dir, "--json"), "null")
 	require.NotContains(t, ok(t, "", "repair", "--dry-run", "--dir", dir, "--json"), "null")

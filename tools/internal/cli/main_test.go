@@ -65,6 +65,9 @@ func processContext(ctx context.Context, t *testing.T, args ...string) *exec.Cmd
 	return exec.CommandContext(ctx, self, args...)
 }
 
+// split splits a command line at its spaces.
+func split(command string) []string { return strings.Fields(command) }
+
 // decode decodes JSON.
 func decode[T any](t *testing.T, text string) (v T) {
 	t.Helper()

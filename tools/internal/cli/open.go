@@ -2,7 +2,10 @@ package cli
 
 import (
 	"errors"
+	"math"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -19,10 +22,32 @@ type globalFlags struct {
 
 func (f *globalFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.dir, "dir", "", "data `directory` (default: $CHRONIK_WAL_DATA_DIR)")
-	set.StringVar(&f.backend, "backend", "auto", "IO backend: auto, uring, posix or mmap")
-	set.StringVar(&f.fsync, "fsync", "", "when to acknowledge: always, batch or periodic (default: $CHRONIK_WAL_FSYNC_MODE or batch)")
-	set.StringVar(&f.logLevel, "log-level", "error", "what to log on standard error: trace, debug, info, warn, error or off")
-	set.StringVar(&f.codec, "codec", "none", "compression of what is appended: none")
+	f.backend = "auto"
+	has, hasNot := backendNames()
+	set.Var(choice{&f.backend, has, hasNot}, "backend", "IO backend: "+strings.Join(has, ", ")+hasNot)
+	choiceFlag(set, &f.fsync, "fsync", "", []string{"always", "batch", "periodic"},
+		"when to acknowledge: always, batch or periodic (default: $CHRONIK_WAL_FSYNC_MODE or batch)")
+	choiceFlag(set, &f.logLevel, "log-level", "off", []string{"trace", "debug", "info", "warn", "error", "off"},
+		"what to log on standard error: trace, debug, info, warn, error or off")
+	choiceFlag(set, &f.codec, "codec", "none", []string{"none"}, "compression of what is appended: none")
+}
+
+// backendNames lists what --backend may be, and says what this program was built without.
+func backendNames() (has []string, hasNot string) {
+	has = []string{"auto"}
+	for _, b := range backend.Linked() {
+		has = append(has, b.Name())
+	}
+	var others []string
+	for _, name := range knownBackends {
+		if !slices.Contains(has, name) {
+			others = append(others, name)
+		}
+	}
+	if len(others) > 0 {
+		hasNot = " (not linked in this build: " + strings.Join(others, ", ") + ")"
+	}
+	return has, hasNot
 }
 
 // dataDir returns the directory that the command works on.
@@ -53,15 +78,8 @@ func (c *cli) options() ([]wal.Option, error) {
 		}
 		opts = append(opts, wal.WithFsyncMode(mode))
 	}
-	if c.flags.codec != "none" {
-		return nil, usagef("--codec: codec %q is not part of this program (it has: none)", c.flags.codec)
-	}
-	level := hclog.LevelFromString(c.flags.logLevel)
-	if level == hclog.NoLevel {
-		return nil, usagef("--log-level: unknown level %q: one of trace, debug, info, warn, error, off", c.flags.logLevel)
-	}
 	return append(opts, wal.WithLogger(hclog.New(&hclog.LoggerOptions{
-		Name: "chronik-wal", Level: level, Output: c.Stderr,
+		Name: "chronik-wal", Level: hclog.LevelFromString(c.flags.logLevel), Output: c.Stderr,
 	}))), nil
 }
 
@@ -122,7 +140,7 @@ type topicFlags struct {
 
 func (f *topicFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.topic, "topic", "", "`name` of the topic")
-	cmd.Flags().Int32Var(&f.partition, "partition", 0, "`number` of the partition")
+	wholeFlag(cmd.Flags(), &f.partition, "partition", 0, 0, math.MaxInt32, "`number` of the partition (default 0)")
 }
 
 func (f *topicFlags) check() error {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -14,6 +15,21 @@ import (
 
 	wal "github.com/chronik-go/wal/core"
 )
+
+// output is standard output. It remembers the first error, and says of each where it is
+// from.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err = stdoutError(err); o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
 
 // jsonFlag adds --json to a command.
 func jsonFlag(cmd *cobra.Command) *bool {
@@ -54,6 +70,9 @@ func (c *cli) printTable(t *table) error {
 	}
 	return c.write(b.Bytes())
 }
+
+// rangeHelp says, in help texts, how ranges of offsets are to be read.
+const rangeHelp = "In JSON the \"to\" of a range of offsets is\nthe first one behind it (0: not known); in text both ends belong to it."
 
 // spans lists ranges of offsets in one line.
 func spans(list []wal.PartitionSpan) string {

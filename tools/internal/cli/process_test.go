@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,8 +57,8 @@ func TestAppendEndsOnSignal(t *testing.T) {
 	}
 }
 
-// A batch that is not full when a signal ends the input was not begun.
-func TestAppendSignalLeavesPartialBatchOut(t *testing.T) {
+// A batch that is not full when a signal ends the input goes out, as at its end.
+func TestAppendSignalCompletesPartialBatch(t *testing.T) {
 	dir := t.TempDir()
 	cmd := process(t, "append", "--dir", dir, "--topic", "t", "--batch", "2")
 	feed, out, _ := start(t, cmd)
@@ -65,8 +66,11 @@ func TestAppendSignalLeavesPartialBatchOut(t *testing.T) {
 	_, err := out.ReadString('\n')
 	require.NoError(t, err)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	rest, err := io.ReadAll(out)
+	require.NoError(t, err)
+	require.Equal(t, "t 0 1\nt 0 2\n", string(rest))
 	require.NoError(t, cmd.Wait())
-	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+	require.Equal(t, "a\nb\nc\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
 }
 
 func TestFollowEndsOnSignal(t *testing.T) {
@@ -119,19 +123,20 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Run(args, func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := process(t, append(strings.Fields("bench "+args), "--dir", dir)...)
-			stderr, err := cmd.StderrPipe()
+			stdout, err := cmd.StdoutPipe()
 			require.NoError(t, err)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Start())
-			text := bufio.NewReader(stderr)
+			text := bufio.NewReader(stdout)
 			for line := ""; !strings.HasPrefix(line, "build"); { // the machine's last line: it runs
 				line, err = text.ReadString('\n')
 				require.NoError(t, err)
 			}
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
-			line, err := text.ReadString('\n')
-			require.NoError(t, err)
-			require.Contains(t, line, "interrupted; its directory was removed")
 			_ = cmd.Wait()
+			require.Contains(t, stderr.String(), "interrupted; its directory was removed")
+			require.Equal(t, 1, strings.Count(stderr.String(), "\n"))
 			require.Equal(t, 2, cmd.ProcessState.ExitCode())
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
@@ -177,6 +182,10 @@ func TestPermissions(t *testing.T) {
 		require.Contains(t, o.stderr, "permission denied: run it as the user that owns the log", args)
 		require.Equal(t, 1, strings.Count(o.stderr, "\n"), o.stderr)
 	}
+	// Where there is no log it has no owner.
+	o := asNobody(t, "x\n", "append", "--topic", "t", "--dir", filepath.Join(filepath.Dir(dir), "new"))
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "permission denied: choose a --dir where you may write\n")
 	// Nobody may write: what only looks, works.
 	chmod(0o644, 0o755)
 	for _, args := range []string{"read --topic t", "ls", "segments", "verify", "dump"} {
@@ -211,6 +220,45 @@ func TestNoSpace(t *testing.T) {
 	ok(t, "", "verify", "--dir", dir)
 }
 
+// A benchmark for which there is no space measures nothing: whichever it is, it says why, in
+// one line, with the same exit status.
+func TestBenchNoSpace(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, name := range []string{"append", "baseline --record-size 100000", "read", "recovery"} {
+		limited := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -f 200; exec "$0" bench "$@"`, self)
+		limited.Args = append(limited.Args, split(name+" --json --dir "+t.TempDir())...)
+		var stdout, stderr bytes.Buffer
+		limited.Stdout, limited.Stderr = &stdout, &stderr
+		_ = limited.Run()
+		require.Equal(t, 2, limited.ProcessState.ExitCode(), "%s: %s", name, stderr.String())
+		require.Empty(t, stdout.String())
+		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+		require.Equal(t, 1, strings.Count(stderr.String(), "file too large"), "%s: %s", name, stderr.String())
+	}
+}
+
+// A file system that is read-only is no matter of the log: one line, and it cannot run.
+func TestReadOnlyFileSystem(t *testing.T) {
+	if exec.CommandContext(t.Context(), "unshare", "-m", "true").Run() != nil {
+		t.Skip("SKIPPED LOUDLY: a read-only file system can be mounted only by root in a mount namespace")
+	}
+	dir := t.TempDir()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, where := range []string{dir, filepath.Join(dir, "new")} {
+		cmd := exec.CommandContext(t.Context(), "unshare", "-m", "sh", "-c",
+			`mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$0" append --topic t --dir "$2"`, self, dir, where)
+		cmd.Stdin = strings.NewReader("a\n")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		_ = cmd.Run()
+		require.Equal(t, 2, cmd.ProcessState.ExitCode(), stderr.String())
+		require.Contains(t, stderr.String(), "read-only file system: read-only commands work there")
+		require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+	}
+}
+
 // Streams that cannot work: a directory to read from, a full device to write to.
 func TestStreamsThatCannotWork(t *testing.T) {
 	dir := t.TempDir()
@@ -231,6 +279,10 @@ func TestStreamsThatCannotWork(t *testing.T) {
 		{"append --topic t", open("/dev/null", os.O_RDONLY), open("/dev/full", os.O_WRONLY), 0, ""},
 		{"read --topic t", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
 		{"ls", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"--help", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"help ls", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"--version", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
+		{"bench append", nil, open("/dev/full", os.O_WRONLY), 2, "cannot write to standard output"},
 	} {
 		cmd := process(t, append(strings.Fields(c.args), "--dir", dir)...)
 		var stderr bytes.Buffer
@@ -244,6 +296,7 @@ func TestStreamsThatCannotWork(t *testing.T) {
 		_ = cmd.Run()
 		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s: %s", c.args, stderr.String())
 		require.Contains(t, stderr.String(), c.want)
+		require.LessOrEqual(t, strings.Count(stderr.String(), "\n"), 1, "one line: %s", stderr.String())
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,11 +42,12 @@ func (c *cli) readCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().Int64Var(&f.from, "from", 0, "first `offset` (default: the first one there is)")
-	cmd.Flags().Int64Var(&f.limit, "limit", -1, "how many `records` at most (-1: all)")
+	wholeFlag(cmd.Flags(), &f.from, "from", 0, 0, math.MaxInt64, "first `offset` (default: the first one there is)")
+	wholeFlag(cmd.Flags(), &f.limit, "limit", -1, -1, math.MaxInt64, "how many `records` at most; -1: all")
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "wait for more records until SIGINT")
 	cmd.Flags().BoolVar(&f.skipDamage, "skip-damage", false, "go on behind lost records; the exit status is still 1")
-	cmd.Flags().StringVar(&f.format, "format", "value", "value (one a line), json (one object a line) or length-prefixed")
+	choiceFlag(cmd.Flags(), &f.format, "format", "value", []string{"value", "json", "length-prefixed"},
+		"value (one a line), json (one object a line) or length-prefixed")
 	return cmd
 }
 
@@ -58,19 +62,19 @@ func (c *cli) read(ctx context.Context, f readFlags) error {
 	}
 	return c.withReader(func(m *wal.Manager) error {
 		p, err := m.Lookup(f.topic, f.partition)
+		if err != nil && len(m.Damage()) > 0 {
+			return refusef("no such partition in what can be read of this damaged log: %s/%d: chronik-wal verify "+
+				"lists the damage, chronik-wal repair makes the log whole", f.topic, f.partition)
+		}
 		if err != nil {
-			return errors.Join(err, damageError(m.Damage()))
+			return err
 		}
 		if !f.hasFrom {
 			f.from = p.FirstOffset()
 		}
-		r := &reader{cli: c, flags: f, manager: m, partition: p, encode: encode,
-			out: out, next: f.from}
+		r := &reader{cli: c, flags: f, manager: m, partition: p, encode: encode, out: out, next: f.from}
 		err = r.run(ctx)
-		if flushErr := stdoutError(out.Flush()); err == nil {
-			err = flushErr
-		}
-		return err
+		return errorsFirst(err, stdoutError(out.Flush()))
 	})
 }
 
@@ -81,18 +85,17 @@ type reader struct {
 	manager   *wal.Manager
 	partition *wal.Partition
 	encode    func(*wal.Record) error
-	out       *bufio.Writer
 	next      int64 // the offset to go on from
 	printed   int64
 	lost      error // the last hole that was skipped
+
+	mu  sync.Mutex // for out: a follower's is flushed while it waits
+	out *bufio.Writer
 }
 
 // run prints what there is, and with --follow what comes.
 func (r *reader) run(ctx context.Context) error {
-	err := r.readOn(ctx)
-	if r.flags.follow && err == nil {
-		err = r.follow(ctx)
-	}
+	err := r.print(ctx)
 	if err == nil {
 		err = r.lost
 	}
@@ -105,16 +108,58 @@ func (r *reader) run(ctx context.Context) error {
 // full reports whether --limit is reached.
 func (r *reader) full() bool { return r.flags.limit >= 0 && r.printed >= r.flags.limit }
 
-// readOn prints from next to the last record there is now.
-func (r *reader) readOn(ctx context.Context) error {
+func (r *reader) print(ctx context.Context) error {
 	if r.full() {
 		return nil
 	}
-	for record, err := range r.partition.Read(ctx, r.next) {
+	if !r.flags.follow {
+		return r.printAll(r.partition.Read(ctx, r.next))
+	}
+	following, stop := r.refresh(ctx)
+	defer stop()
+	err := r.printAll(r.partition.Follow(following, r.next))
+	if errors.Is(err, context.Canceled) {
+		return r.unlessEnded(ctx, context.Cause(following))
+	}
+	return err
+}
+
+// refresh looks for what a writer has appended, and prints what has been read so far, until
+// ctx ends or that fails: then what it returns ends, with that cause.
+func (r *reader) refresh(ctx context.Context) (following context.Context, stop func()) {
+	following, fail := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(followInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-following.Done():
+				return
+			case <-tick.C:
+			}
+			if err := errorsFirst(r.manager.Refresh(following), r.flush()); err != nil {
+				fail(err)
+				return
+			}
+		}
+	})
+	return following, func() { fail(nil); wg.Wait() }
+}
+
+func (r *reader) flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return stdoutError(r.out.Flush())
+}
+
+// printAll prints records to the last one or to --limit.
+func (r *reader) printAll(records iter.Seq2[wal.Record, error]) error {
+	for record, err := range records {
 		var lost *wal.LostError
 		switch {
 		case err == nil:
-			if err := r.encode(&record); err != nil {
+			if err := r.put(&record); err != nil {
 				return stdoutError(err)
 			}
 			r.next = record.Offset + 1
@@ -127,33 +172,26 @@ func (r *reader) readOn(ctx context.Context) error {
 		case errors.As(err, &lost):
 			return r.lostError(lost.PartitionSpan)
 		default:
-			return err
+			return r.readError(err)
 		}
 	}
 	return nil
 }
 
-// follow looks for new records until ctx ends.
-func (r *reader) follow(ctx context.Context) error {
-	tick := time.NewTicker(followInterval)
-	defer tick.Stop()
-	for !r.full() {
-		if err := r.out.Flush(); err != nil {
-			return stdoutError(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := r.manager.Refresh(ctx); err != nil {
-			return r.unlessEnded(ctx, err)
-		}
-		if err := r.readOn(ctx); err != nil {
-			return r.unlessEnded(ctx, err)
-		}
+func (r *reader) put(record *wal.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.encode(record)
+}
+
+// readError says how to go on where the partition was truncated under the reader.
+func (r *reader) readError(err error) error {
+	var cut *wal.TruncatedError
+	if !errors.As(err, &cut) {
+		return err
 	}
-	return nil
+	return fmt.Errorf("topic %s partition %d was truncated while it was read, with offset %d due: go on with --from %d",
+		cut.Topic, cut.Partition, cut.Due, cut.GoOn)
 }
 
 // unlessEnded returns err unless it comes from the signal that ends --follow.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -104,6 +105,32 @@ func TestReadFollow(t *testing.T) {
 	feed.Close()
 	require.Zero(t, wait())
 	require.Equal(t, "0\n1\n2\n", ok(t, "", "read", "--dir", dir, "--topic", "t", "--follow", "--limit", "3"))
+}
+
+// A follower whose partition is truncated under it says so, and how to go on.
+func TestReadFollowTruncated(t *testing.T) {
+	dir := t.TempDir()
+	m, err := wal.Open(dir)
+	require.NoError(t, err)
+	value := wal.Record{Value: []byte("x")}
+	_, err = m.Append(t.Context(), "t", 0, value, value, value)
+	require.NoError(t, err)
+	out, w := io.Pipe()
+	var stderr bytes.Buffer
+	done := make(chan int)
+	go func() {
+		done <- Run(t.Context(), Streams{strings.NewReader(""), w, &stderr}, []string{"read", "--dir", dir, "--topic", "t", "--follow"})
+	}()
+	_, err = io.ReadFull(out, make([]byte, len("x\nx\nx\n")))
+	require.NoError(t, err)
+	p, err := m.Partition("t", 0)
+	require.NoError(t, err)
+	require.NoError(t, p.TruncateAfter(t.Context(), 0))
+	_, err = m.Append(t.Context(), "t", 0, value, value, value)
+	require.NoError(t, err)
+	require.Equal(t, 2, <-done, "although there is a record at the offset it waited for")
+	require.Equal(t, "chronik-wal read: topic t partition 0 was truncated while it was read, with offset 3 due: go on with --from 1\n", stderr.String())
+	require.NoError(t, m.Close())
 }
 
 // One writer, several readers at once, each sees a prefix.

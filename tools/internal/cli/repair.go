@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +18,8 @@ type repairJSON struct {
 	Actions []string            `json:"actions"`
 	Lost    []wal.PartitionSpan `json:"lost"`
 	Moved   []string            `json:"moved"`
+	// LostEntries were lost and nothing tells which partitions had them.
+	LostEntries []wal.LSNSpan `json:"lost_entries"`
 }
 
 func (c *cli) repairCommand() *cobra.Command {
@@ -23,7 +28,8 @@ func (c *cli) repairCommand() *cobra.Command {
 		Use:   "repair --quarantine DIR",
 		Short: "Make a damaged log openable; moves, never deletes, what it cuts",
 		Long: "Make a damaged log openable. Every undamaged record is kept; what is cut is moved\n" +
-			"to the quarantine directory; what was lost is printed, by partition and offset.",
+			"to the quarantine directory, which is made if there is something to move; what was\n" +
+			"lost is printed, by partition and offset. " + rangeHelp,
 		Args: noArguments,
 	}
 	cmd.Flags().StringVar(&o.Quarantine, "quarantine", "", "`directory` for what is cut")
@@ -41,6 +47,9 @@ func (c *cli) repair(ctx context.Context, o wal.RepairOptions, asJSON bool) erro
 	if err != nil {
 		return err
 	}
+	if err := checkQuarantine(o.Quarantine, dir); err != nil {
+		return err
+	}
 	opts, err := c.options()
 	if err != nil {
 		return err
@@ -53,9 +62,50 @@ func (c *cli) repair(ctx context.Context, o wal.RepairOptions, asJSON bool) erro
 	return errorsFirst(err, c.printRepair(report, o.DryRun, asJSON, err == nil))
 }
 
+// checkQuarantine refuses what could never be a quarantine, before anything is read.
+func checkQuarantine(quarantine, dir string) error {
+	if quarantine == "" {
+		return nil
+	}
+	info, err := os.Stat(quarantine)
+	if err == nil && !info.IsDir() {
+		return usagef("--quarantine %s: it is not a directory", quarantine)
+	}
+	if liesIn(quarantine, dir) {
+		return usagef("--quarantine %s: it is the log's directory, or lies in it: give one beside it", quarantine)
+	}
+	return nil
+}
+
+// liesIn reports whether a path is a directory or lies in it, links resolved. The path need
+// not exist.
+func liesIn(path, dir string) bool {
+	of, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	for resolved := false; ; path = filepath.Dir(path) {
+		if target, err := filepath.EvalSymlinks(path); err == nil && !resolved {
+			path, resolved = target, true
+		}
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, of) {
+			return true
+		}
+		if path == filepath.Dir(path) {
+			return false
+		}
+	}
+}
+
 func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON, opens bool) error {
 	if asJSON {
-		return c.printJSON(repairJSON{dryRun, damageList(r.Damage), orEmpty(r.Actions), orEmpty(r.Lost), orEmpty(r.Moved)})
+		return c.printJSON(repairJSON{
+			dryRun, damageList(r.Damage), orEmpty(r.Actions), orEmpty(r.Lost), orEmpty(r.Moved), orEmpty(r.LostEntries),
+		})
 	}
 	var t table
 	for _, d := range r.Damage {
@@ -67,8 +117,15 @@ func (c *cli) printRepair(r *wal.RepairReport, dryRun, asJSON, opens bool) error
 	for _, s := range r.Lost {
 		t.row("lost", spanText(s))
 	}
+	for _, s := range r.LostEntries {
+		t.row("lost", fmt.Sprintf("entries with LSN %v, of partitions that nothing tells", s))
+	}
+	moved := "moved"
+	if dryRun {
+		moved = "would move"
+	}
 	for _, m := range r.Moved {
-		t.row("moved", m)
+		t.row(moved, m)
 	}
 	switch {
 	case len(r.Damage) == 0:

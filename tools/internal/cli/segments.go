@@ -11,6 +11,8 @@ import (
 func (c *cli) segmentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "segments", Short: "List the segments: state, size, LSN range, partitions", Args: noArguments,
+		Long: "List the segments: state, size, LSN range, and the offsets that each got of its\n" +
+			"partitions. " + rangeHelp,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {

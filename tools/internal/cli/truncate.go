@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +23,18 @@ func (c *cli) truncateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "truncate --topic T (--before N | --after N)",
 		Short: "Drop the records of a partition before or after an offset",
-		Args:  noArguments,
+		Long: "Drop the records of a partition before or after an offset. Offsets are never used\n" +
+			"again by --before; --after gives them to the next records. --after with the offset\n" +
+			"below the first one (-1, if nothing was dropped by --before) drops all.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.hasBefore, f.hasAfter = cmd.Flags().Changed("before"), cmd.Flags().Changed("after")
 			return c.truncate(cmd.Context(), f)
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().Int64Var(&f.before, "before", 0, "drop the records below this `offset`")
-	cmd.Flags().Int64Var(&f.after, "after", 0, "drop the records above this `offset`")
+	wholeFlag(cmd.Flags(), &f.before, "before", 0, 0, math.MaxInt64, "drop the records below this `offset`")
+	wholeFlag(cmd.Flags(), &f.after, "after", 0, -1, math.MaxInt64, "drop the records above this `offset`; -1 drops all")
 	return cmd
 }
 

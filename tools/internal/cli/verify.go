@@ -17,11 +17,16 @@ type reportJSON struct {
 	Bytes         int64        `json:"bytes"`
 	TornTailBytes int64        `json:"torn_tail_bytes"`
 	Damage        []wal.Damage `json:"damage"`
+	// DeclaredLost is what a repair gave up.
+	DeclaredLost []wal.PartitionSpan `json:"declared_lost"`
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Read everything and check it; changes nothing", Args: noArguments,
+		Long: "Read everything in a log and check it. Changes nothing and works beside a running\n" +
+			"writer. declared_lost is what an earlier repair gave up: read says so at that place,\n" +
+			"and it is no damage any more. " + rangeHelp,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.verify(cmd.Context(), *asJSON) }
@@ -52,7 +57,9 @@ func (c *cli) verify(ctx context.Context, asJSON bool) error {
 
 func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(reportJSON{r.OK, r.Segments, r.Records, r.Bytes, r.TornTailBytes, damageList(r.Damage)})
+		return c.printJSON(reportJSON{
+			r.OK, r.Segments, r.Records, r.Bytes, r.TornTailBytes, damageList(r.Damage), orEmpty(r.DeclaredLost),
+		})
 	}
 	var t table
 	t.row("ok", r.OK)
@@ -62,6 +69,9 @@ func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	t.row("torn_tail_bytes", r.TornTailBytes)
 	for _, d := range r.Damage {
 		t.row("damage", damageText(d))
+	}
+	for _, s := range r.DeclaredLost {
+		t.row("declared_lost", spanText(s))
 	}
 	return c.printTable(&t)
 }

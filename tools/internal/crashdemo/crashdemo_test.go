@@ -194,3 +194,7 @@ func TestUsage(t *testing.T) {
 		require.Contains(t, stderr.String(), c.want)
 	}
 }
+
+func TestCount(t *testing.T) {
+	require.Equal(t, "0 segments, 1 segment, 2 segments", count(0, "segment")+", "+count(1, "segment")+", "+count(2, "segment"))
+}

@@ -153,8 +153,16 @@ func (d *demo) verify(ctx context.Context) error {
 	if !report.OK {
 		return fmt.Errorf("verify: %w", &wal.DamageError{Damage: report.Damage})
 	}
-	d.printf("verified  %d segments with %d records: no damage", report.Segments, report.Records)
+	d.printf("verified  %s with %s: no damage", count(int64(report.Segments), "segment"), count(report.Records, "record"))
 	return nil
+}
+
+// count is a number of things.
+func count(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // finish appends the rest of the lines and compares all of them.

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	wal "github.com/chronik-go/wal/core"
+)
+
+// What a benchmark ran on stands before its result, in the same stream.
+func TestBenchText(t *testing.T) {
+	out := ok(t, "", split("bench append --duration 0.05 --producers 1 --partitions 1 --dir "+t.TempDir())...)
+	require.Regexp(t, `(?s)^device .*\nfilesystem .*\nkernel .*\ncpus .*\nbuild .*\nbench +append\n.*\nrecords_per_s `, out)
+}
+
+// The baseline takes the flags of the other benchmark, and says which do nothing.
+func TestBaselineSaysWhatItIgnores(t *testing.T) {
+	baseline := "bench baseline --json --duration 0.05 --producers 1 --partitions 1 --dir " + t.TempDir()
+	o := run(t, "", split(baseline+" --layout shared --recycle --fsync periodic")...)
+	require.Zero(t, o.code)
+	require.Equal(t, "chronik-wal bench baseline: without effect here: --fsync, --layout, --recycle\n", o.stderr)
+	ok(t, "", split(baseline+" --layout dedicated --fsync always --backend auto")...)
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{usagef("what?"), 2},
+		{wal.ErrDamaged, 1},
+		{fmt.Errorf("%w: %w", wal.ErrNoSpace, syscall.ENOSPC), 1},
+		{fmt.Errorf("%w: %w", wal.ErrFailed, syscall.EIO), 1},
+		{fmt.Errorf("%w: %w", wal.ErrFailed, syscall.EROFS), 2},
+		{cannotRun(wal.ErrNoSpace), 2},
+		{cannotRun(wal.ErrDamaged), 1},
+		{stdoutError(syscall.ENOSPC), 2},
+		{errors.New("other"), 2},
+	} {
+		require.Equal(t, c.want, exitStatus(c.err), "%v", c.err)
+	}
+}
+
+// The help says what is not obvious from a flag's name.
+func TestHelp(t *testing.T) {
+	for command, want := range map[string]string{
+		"":               `IO backend: auto, posix \(not linked in this build: uring, mmap\) \(default auto\)`,
+		"append":         `takes the space of a whole segment`,
+		"read":           `number of the partition \(default 0\)`,
+		"truncate":       `-1 drops all`,
+		"verify":         `(?s)In JSON the "to" of a range.*declared_lost|declared_lost.*In JSON the "to" of a range`,
+		"repair":         `In JSON the "to" of a range`,
+		"segments":       `In JSON the "to" of a range`,
+		"bench":          `One that is killed leaves its directory, bench-…`,
+		"bench read":     `like 1000000, 500M \(10\^6\) or 512MiB \(2\^20\) \(default 256000000\)`,
+		"bench recovery": `like 1000000, 500M`,
+		"bench baseline": `--layout, --recycle, --fsync and --backend are there so that`,
+	} {
+		require.Regexp(t, want, ok(t, "", append(split(command), "--help")...), command)
+		require.Regexp(t, want, ok(t, "", append([]string{"help"}, split(command)...)...), command)
+	}
+}
