@@ -47,7 +47,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	}
 	defer f.leave()
 	n, err := readDirect(f.direct, p, off)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = f.wrap("read", err)
 	}
 	if err != nil || n == len(p) {

@@ -106,7 +106,7 @@ func TestReadsPastCache(t *testing.T) {
 		require.Equal(t, want[3<<20:], p[:n])
 		for _, at := range []int64{1, 512, size - 5000} { // not what can be read directly
 			n, err := f.ReadAt(p[:len(p)-1], at)
-			require.True(t, err == nil || err == io.EOF)
+			require.True(t, err == nil || errors.Is(err, io.EOF))
 			require.True(t, bytes.Equal(want[at:at+int64(n)], p[:n]), "from byte %d", at)
 		}
 	})

@@ -100,8 +100,7 @@ type newEntry struct {
 // moved are nowhere until all of it is known.
 func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error) {
 	r := &recovery{s: s, pool: s.pool, salvage: m.cfg.allowDamage, apart: true}
-	numbers, err := r.list()
-	if err != nil {
+	if r.numbers, err = r.list(); err != nil {
 		return nil, err
 	}
 	var newest *segment
@@ -117,19 +116,8 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 			}
 		}
 	}()
-	for _, n := range numbers {
-		if newest != nil && n <= newest.Number {
-			continue
-		}
-		if err := r.open(n); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				err = errOvertaken
-			}
-			return nil, err
-		}
-	}
-	if len(r.flaws) > 0 && !m.cfg.allowDamage {
-		return nil, &DamageError{Damage: r.damage()}
+	if err := r.openNewer(newest); err != nil {
+		return nil, err
 	}
 	if newest != nil {
 		r.segments = append([]*segment{newest}, r.segments...)
@@ -142,7 +130,7 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 		}
 		l, err := m.follow(ctx, s, g, end, exact)
 		if err != nil && s.gone(g) {
-			if slices.Contains(numbers, g.Number) {
+			if slices.Contains(r.numbers, g.Number) {
 				return nil, errOvertaken
 			}
 			continue // gone before the listing: what is left of it was moved to where that leads
@@ -154,6 +142,25 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 		looks = append(looks, l)
 	}
 	return looks, nil
+}
+
+// openNewer opens the segments behind the newest one that is known, all of them for nil.
+func (r *recovery) openNewer(newest *segment) error {
+	for _, n := range r.numbers {
+		if newest != nil && n <= newest.Number {
+			continue
+		}
+		if err := r.open(n); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = errOvertaken
+			}
+			return err
+		}
+	}
+	if len(r.flaws) > 0 && !r.salvage {
+		return &DamageError{Damage: r.damage()}
+	}
+	return nil
 }
 
 // follow reads on where the last look at a segment ended. What it finds is made durable,

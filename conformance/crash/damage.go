@@ -113,9 +113,9 @@ func (v *victim) forgeries() (list []harm, err error) {
 		return nil, err
 	}
 	for at := int64(format.HeaderSize); at+format.FrameHeaderSize <= int64(len(b)); {
-		h, err := format.ReadFrameHeader(b[at:])
-		if err != nil || h.Epoch != head.Epoch || at+h.Length > int64(len(b)) {
-			break
+		h, bad := format.ReadFrameHeader(b[at:])
+		if bad != nil || h.Epoch != head.Epoch || at+h.Length > int64(len(b)) {
+			break // the frames end here
 		}
 		if frame, ok := forge(b[at:at+h.Length], h); ok {
 			place := at

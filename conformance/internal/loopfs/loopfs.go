@@ -141,8 +141,10 @@ func (fs *FS) Unmount() error {
 	if !fs.mounted {
 		return nil
 	}
+	again := time.NewTicker(200 * time.Microsecond)
+	defer again.Stop()
 	deadline := time.Now().Add(10 * time.Second)
-	for {
+	for ; ; <-again.C {
 		err := unix.Unmount(fs.Dir, 0)
 		if err == nil {
 			fs.mounted = false
@@ -151,7 +153,6 @@ func (fs *FS) Unmount() error {
 		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
 			return fmt.Errorf("unmount %s: %w", fs.Dir, err)
 		}
-		time.Sleep(200 * time.Microsecond)
 	}
 }
 
@@ -169,7 +170,7 @@ func (fs *FS) Shutdown() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // of a directory: there is nothing to lose
 	if err := unix.IoctlSetPointerInt(fd, ioctlShutdown, shutdownNoFlush); err != nil {
 		return fmt.Errorf("shut down %s: %w", fs.kind, err)
 	}

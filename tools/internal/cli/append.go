@@ -105,6 +105,7 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 // feed appends records as they arrive, until the input or ctx ends, or something fails.
 func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partition, batch int) error {
 	var records []wal.Record
+	var last wal.Ack
 	for {
 		value, inputErr := in.next()
 		if inputErr == nil {
@@ -116,11 +117,13 @@ func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partit
 			which := inputRange{first: in.count - int64(len(records)) + 1, last: in.count}
 			acks.reserve()
 			// An append that was begun is finished, also after a signal.
-			ack, err := p.AppendAsync(context.WithoutCancel(ctx), records...)
+			// In order: what follows a failed one does not go in, or the input had a hole.
+			ack, err := p.AppendAfter(context.WithoutCancel(ctx), last, records...)
 			if err != nil {
 				acks.release()
 				return fmt.Errorf("%v: %w", which, err)
 			}
+			last = ack
 			acks.add(pendingAck{ack: ack, input: which})
 			records = records[:0]
 		}
