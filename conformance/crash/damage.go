@@ -112,11 +112,8 @@ func (v *victim) forgeries() (list []harm, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for at := int64(format.HeaderSize); at+format.FrameHeaderSize <= int64(len(b)); {
-		h, bad := format.ReadFrameHeader(b[at:])
-		if bad != nil || h.Epoch != head.Epoch || at+h.Length > int64(len(b)) {
-			break // the frames end here
-		}
+	at := int64(format.HeaderSize)
+	for h, ok := frameAt(b, at, head.Epoch); ok; h, ok = frameAt(b, at, head.Epoch) {
 		if frame, ok := forge(b[at:at+h.Length], h); ok {
 			place := at
 			list = append(list, harm{
@@ -127,6 +124,15 @@ func (v *victim) forgeries() (list []harm, err error) {
 		at += format.AlignUp(h.Length, head.Alignment)
 	}
 	return list, nil
+}
+
+// frameAt returns the header of the frame of an epoch that stands at a position.
+func frameAt(b []byte, at int64, epoch uint64) (h format.FrameHeader, ok bool) {
+	if at+format.FrameHeaderSize > int64(len(b)) {
+		return h, false
+	}
+	h, err := format.ReadFrameHeader(b[at:])
+	return h, err == nil && h.Epoch == epoch && at+h.Length <= int64(len(b))
 }
 
 // forge changes a frame that begins with data.
