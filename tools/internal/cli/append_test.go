@@ -45,7 +45,7 @@ func TestAppendReadRoundTrip(t *testing.T) {
 		{"empty lines are records", "\n\na\n\n", "\n\na\n\n", 4, nil},
 		{"no input, no record", "", "", 0, nil},
 		{"other bytes", "\x00\xff\r\n\t\xfe\n", "\x00\xff\r\n\t\xfe\n", 2, nil},
-		{"20,000 lines", lines(20_000), lines(20_000), 20_000, nil},
+		{"200,000 lines", lines(200_000), lines(200_000), 200_000, nil},
 		{"one in flight", lines(100), lines(100), 100, []string{"--inflight", "1"}},
 		{"batches", lines(100), lines(100), 100, []string{"--batch", "7"}},
 		{"batch beyond the input", "a\nb\n", "a\nb\n", 2, []string{"--batch", "1000"}},
