@@ -3,8 +3,6 @@ package posix
 import (
 	"errors"
 	"fmt"
-	"math"
-	"unsafe"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -39,26 +37,8 @@ func (q *queue) check(b *backend.Batch) error {
 }
 
 func (q *queue) checkData(w *backend.Write, f *file) error {
-	n, align := int64(len(w.Data)), int64(q.limits.Alignment)
-	size := f.size.Load()
-	if w.Offset > size-n { // another of its descriptors may have made it longer
-		var err error
-		if size, err = f.Size(); err != nil {
-			return err
-		}
-	}
-	switch {
-	case w.Offset < 0 || w.Offset > math.MaxInt64-n || w.Offset+n > size:
-		return fmt.Errorf("%d bytes at offset %d are outside the file's %d bytes", n, w.Offset, size)
-	case w.Offset%align != 0 || n%align != 0:
-		return fmt.Errorf("%d bytes at offset %d are not aligned to %d", n, w.Offset, align)
-	case !q.pool.holds(w.Buffer, w.Data):
+	if !q.pool.holds(w.Buffer, w.Data) {
 		return errors.New("the data does not lie in a buffer of this queue")
 	}
-	// The device reads memory at its own alignment. Any multiple of a sector is good
-	// for all of them; the kernel's own error for less would come after the fact.
-	if f.direct != nil && uintptr(unsafe.Pointer(&w.Data[0]))%sectorSize != 0 {
-		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", sectorSize)
-	}
-	return nil
+	return f.CheckWrite(w)
 }

@@ -45,8 +45,6 @@ import (
 	"github.com/chronik-go/wal/core/backend"
 )
 
-func init() { backend.Register(New()) }
-
 // DirectMode says whether files are written past the page cache.
 type DirectMode int
 

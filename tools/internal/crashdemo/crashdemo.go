@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	_ "github.com/chronik-go/wal/backend-posix" // the backend of every platform
+	_ "github.com/chronik-go/wal/backend-uring" // where the kernel has io_uring
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 )

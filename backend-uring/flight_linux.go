@@ -1,0 +1,217 @@
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// flight is a batch on its way: one request for each write and, where a write is not its own
+// sync, one for each file that is to be synced. Its memory is used again.
+type flight struct {
+	batch  *backend.Batch
+	writes []writeOp
+	syncs  []syncOp
+	left   int // requests that have not completed for good
+}
+
+// writeOp is how far a write has come.
+type writeOp struct {
+	done  int // bytes
+	again int // how often in a row it was to be tried again
+	short bool
+	sync  int // the syncOp that waits for it, -1 for none
+}
+
+// syncOp is the sync of a file.
+type syncOp struct {
+	file    *file
+	waits   int  // writes that it comes after
+	linked  bool // the kernel starts it by itself, behind its only write
+	again   int
+	skipped bool // a write before it failed
+}
+
+// begin plans the requests of a batch and puts the first ones in place.
+func (fl *flight) begin(q *queue, b *backend.Batch) {
+	fl.batch, fl.left = b, 0
+	fl.writes, fl.syncs = fl.writes[:0], fl.syncs[:0]
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		fl.writes = append(fl.writes, writeOp{sync: -1})
+		f := w.File.(*file)
+		if w.Sync {
+			if w.Err = f.Failure(); w.Err != nil {
+				continue
+			}
+		}
+		if w.Sync && (len(w.Data) == 0 || !q.direct) {
+			fl.writes[i].sync = fl.syncOf(f)
+		}
+		if len(w.Data) > 0 {
+			fl.left++
+			if k := fl.writes[i].sync; k >= 0 {
+				fl.syncs[k].waits++
+			}
+		}
+	}
+	for k := range fl.syncs {
+		fl.syncs[k].linked = fl.syncs[k].waits == 1
+	}
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		if w.Err != nil || len(w.Data) == 0 {
+			continue
+		}
+		q.putWrite(fl, i)
+	}
+	for k := range fl.syncs {
+		if fl.syncs[k].waits == 0 {
+			q.putSync(fl, k)
+		}
+	}
+}
+
+// syncOf returns the sync of a file, making it if there is none yet.
+func (fl *flight) syncOf(f *file) int {
+	for k := range fl.syncs {
+		if fl.syncs[k].file == f {
+			return k
+		}
+	}
+	fl.syncs = append(fl.syncs, syncOp{file: f})
+	fl.left++
+	return len(fl.syncs) - 1
+}
+
+// wrote takes in the completion of a write.
+func (fl *flight) wrote(q *queue, i int, res int32) {
+	w, op := &fl.batch.Writes[i], &fl.writes[i]
+	switch {
+	case res < 0 && tryAgain(errnoOf(res)) && op.again < maxAgain:
+		op.again++
+		q.putWrite(fl, i)
+		return
+	case res == -int32(unix.EINVAL) && q.direct:
+		// A file size limit (RLIMIT_FSIZE) inside a block cuts the write to a length that
+		// cannot be written directly. The cache takes what fits, and says what the matter is.
+		w.Err = q.writeThroughCache(w, op.done)
+	case res < 0:
+		w.Err = errnoOf(res)
+	case res == 0:
+		w.Err = fmt.Errorf("the kernel wrote nothing: %w", io.ErrShortWrite)
+	case op.done+int(res) < len(w.Data):
+		// The rest begins with a whole block, of which a part may be written already.
+		op.done, op.short, op.again = (op.done+int(res))&^(q.limits.Alignment-1), true, 0
+		q.putWrite(fl, i)
+		return
+	}
+	if w.Err != nil {
+		fl.failed(w, op.done)
+	} else if op.short && w.Sync && op.sync < 0 {
+		// What the parts were synced by covers each its own; the whole is synced once more.
+		op.sync = fl.syncOf(w.File.(*file))
+		fl.syncs[op.sync].waits++
+	}
+	fl.left--
+	if op.sync >= 0 {
+		fl.arrived(q, op.sync, w.Err != nil)
+	}
+}
+
+// tryAgain reports whether the kernel asks for a request to be sent again.
+func tryAgain(err error) bool { return errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) }
+
+// failed completes the error of a write.
+func (fl *flight) failed(w *backend.Write, done int) {
+	f := w.File.(*file)
+	err := w.Err
+	w.Err = fmt.Errorf("write %s at offset %d, %d bytes, %d of them written: %w", f.Path(), w.Offset, len(w.Data), done, err)
+	if w.Sync && !noSpace(err) {
+		f.Fail(fmt.Errorf("an earlier write to %s failed: %w", f.Path(), err))
+	}
+}
+
+// noSpace reports whether a write was refused for lack of space: it leaves what was written
+// before as it was.
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// arrived tells a sync that a write before it is done.
+func (fl *flight) arrived(q *queue, k int, failed bool) {
+	s := &fl.syncs[k]
+	s.waits--
+	s.skipped = s.skipped || failed
+	switch {
+	case s.waits > 0 || s.linked:
+	case s.skipped:
+		fl.skip(k)
+	default:
+		q.putSync(fl, k)
+	}
+}
+
+// skip ends a sync before which a write failed: syncing the rest would sync a file on which a
+// write has failed.
+func (fl *flight) skip(k int) {
+	f := fl.syncs[k].file
+	fl.endSync(k, fmt.Errorf("%s was not synced, another write of the batch failed: %w", f.Path(), fl.firstError(f)))
+}
+
+func (fl *flight) firstError(f *file) error {
+	for i := range fl.batch.Writes {
+		if w := &fl.batch.Writes[i]; w.File == backend.File(f) && w.Err != nil {
+			return w.Err
+		}
+	}
+	return nil
+}
+
+// synced takes in the completion of a sync.
+func (fl *flight) synced(q *queue, k int, res int32) {
+	s := &fl.syncs[k]
+	switch {
+	case res == -int32(unix.ECANCELED) && s.linked:
+		// The write before it was short or failed, which breaks the link.
+		s.linked = false
+		switch {
+		case s.waits > 0: // the rest of the write is on its way
+		case s.skipped:
+			fl.skip(k)
+		default:
+			q.putSync(fl, k)
+		}
+		return
+	case res < 0 && tryAgain(errnoOf(res)) && s.again < maxAgain:
+		s.again++
+		q.putSync(fl, k)
+		return
+	case res < 0:
+		err := fmt.Errorf("sync %s: %w", s.file.Path(), errnoOf(res))
+		s.file.Fail(err)
+		fl.endSync(k, err)
+		return
+	}
+	// Another queue may have had the error of this file's pages reported to it.
+	fl.endSync(k, s.file.Failure())
+}
+
+// endSync ends a sync, with an error for all writes that wanted it.
+func (fl *flight) endSync(k int, err error) {
+	fl.left--
+	if err == nil {
+		return
+	}
+	for i := range fl.batch.Writes {
+		w := &fl.batch.Writes[i]
+		if w.Sync && w.File == backend.File(fl.syncs[k].file) && w.Err == nil {
+			w.Err = err
+		}
+	}
+}

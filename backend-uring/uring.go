@@ -1,0 +1,100 @@
+// Package uring is the IO backend for Linux that writes by io_uring: a ring of its own on raw
+// system calls, without cgo.
+//
+// # How a write becomes durable
+//
+// Where the file system takes it, a write goes past the page cache (O_DIRECT) from registered
+// memory and carries RWF_DSYNC: it is durable when it completes. Elsewhere it goes through the
+// page cache, with an fdatasync linked behind it. Several batches may be in flight; one system
+// call submits what there is and waits for the next completion.
+//
+// # Built on backend-posix
+//
+// Directories, names, locks and reads are those of package posix, and so are the assumptions
+// about devices. Only the queue is different.
+//
+// # Failure
+//
+// As in package posix: a file whose sync failed stays failed. A write that completes short is
+// finished, and synced again as a whole.
+//
+// # Kernels
+//
+// Linux 5.1 or newer. What a kernel lacks is gone without: registered buffers and files, and
+// the flags that save interrupts. Probe tells why io_uring cannot be used at all: a kernel
+// that is too old, the sysctl kernel.io_uring_disabled, or a seccomp filter, which is what the
+// default profiles of container runtimes have.
+package uring
+
+import (
+	"fmt"
+
+	posix "github.com/chronik-go/wal/backend-posix"
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// Backend writes by io_uring. It holds no state but its options; all methods may be called
+// concurrently.
+type Backend struct {
+	files *posix.Backend
+	// without are features that are not used, whatever the kernel has.
+	without Feature
+}
+
+var _ backend.Backend = (*Backend)(nil)
+
+// Option changes a Backend made by New.
+type Option func(*Backend)
+
+// WithDirect chooses between writes past the page cache and through it, as
+// posix.WithDirect does.
+func WithDirect(m posix.DirectMode) Option {
+	return func(b *Backend) { b.files = posix.New(posix.WithDirect(m)) }
+}
+
+// Without goes without some features, as on a kernel that lacks them.
+func Without(f Feature) Option { return func(b *Backend) { b.without |= f } }
+
+// New returns a Backend. The one registered under the name "uring" has no options.
+func New(opts ...Option) *Backend {
+	b := &Backend{files: posix.New()}
+	for _, o := range opts {
+		o(b)
+	}
+	return b
+}
+
+// Name returns "uring".
+func (*Backend) Name() string { return "uring" }
+
+// OpenDir opens a directory as [backend.Backend] describes.
+func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
+	d, err := b.files.OpenDir(path, o)
+	if err != nil {
+		return nil, err
+	}
+	base, ok := d.(posix.Dir)
+	if !ok {
+		return nil, fmt.Errorf("open %s: %T is no directory of package posix", path, d)
+	}
+	return &dir{Dir: base, backend: b}, nil
+}
+
+// Feature is something that not every kernel has.
+type Feature uint32
+
+// The features.
+const (
+	// RegisteredBuffers saves looking up and pinning a write's memory (5.13; 5.19 to add some
+	// later).
+	RegisteredBuffers Feature = 1 << iota
+	// RegisteredFiles saves looking up a write's file (5.5).
+	RegisteredFiles
+	// CoopTaskrun saves an interrupt for a completion (5.19).
+	CoopTaskrun
+	// SubmitAll goes on submitting behind a request that is refused (5.18).
+	SubmitAll
+	// PlainWrite is a write of one piece of memory; without it a vector of one is written
+	// (5.6).
+	PlainWrite
+)
