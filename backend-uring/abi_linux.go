@@ -60,6 +60,9 @@ const (
 	setupSubmitAll   = 1 << 7
 	setupCoopTaskrun = 1 << 8
 
+	setupSingleIssuer = 1 << 12
+	setupDeferTaskrun = 1 << 13
+
 	featSingleMmap = 1 << 0
 	featNoDrop     = 1 << 1
 

@@ -14,6 +14,8 @@ import (
 // flight is a batch on its way: one request for each write and, where a write is not its own
 // sync, one for each file that is to be synced. Its memory is used again.
 type flight struct {
+	place  int // in the engine's list
+	queue  *queue
 	batch  *backend.Batch
 	writes []writeOp
 	syncs  []syncOp
@@ -38,8 +40,8 @@ type syncOp struct {
 }
 
 // begin plans the requests of a batch and puts the first ones in place.
-func (fl *flight) begin(q *queue, b *backend.Batch) {
-	fl.batch, fl.left = b, 0
+func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
+	fl.queue, fl.batch, fl.left = q, b, 0
 	fl.writes, fl.syncs = fl.writes[:0], fl.syncs[:0]
 	for i := range b.Writes {
 		w := &b.Writes[i]
@@ -68,11 +70,11 @@ func (fl *flight) begin(q *queue, b *backend.Batch) {
 		if w.Err != nil || len(w.Data) == 0 {
 			continue
 		}
-		q.putWrite(fl, i)
+		e.putWrite(fl, i)
 	}
 	for k := range fl.syncs {
 		if fl.syncs[k].waits == 0 {
-			q.putSync(fl, k)
+			e.putSync(fl, k)
 		}
 	}
 }
@@ -90,25 +92,25 @@ func (fl *flight) syncOf(f *file) int {
 }
 
 // wrote takes in the completion of a write.
-func (fl *flight) wrote(q *queue, i int, res int32) {
+func (fl *flight) wrote(e *engine, i int, res int32) {
 	w, op := &fl.batch.Writes[i], &fl.writes[i]
 	switch {
 	case res < 0 && tryAgain(errnoOf(res)) && op.again < maxAgain:
 		op.again++
-		q.putWrite(fl, i)
+		e.putWrite(fl, i)
 		return
-	case res == -int32(unix.EINVAL) && q.direct:
+	case res == -int32(unix.EINVAL) && fl.queue.direct:
 		// A file size limit (RLIMIT_FSIZE) inside a block cuts the write to a length that
 		// cannot be written directly. The cache takes what fits, and says what the matter is.
-		w.Err = q.writeThroughCache(w, op.done)
+		w.Err = writeThroughCache(w, op.done)
 	case res < 0:
 		w.Err = errnoOf(res)
 	case res == 0:
 		w.Err = fmt.Errorf("the kernel wrote nothing: %w", io.ErrShortWrite)
 	case op.done+int(res) < len(w.Data):
 		// The rest begins with a whole block, of which a part may be written already.
-		op.done, op.short, op.again = (op.done+int(res))&^(q.limits.Alignment-1), true, 0
-		q.putWrite(fl, i)
+		op.done, op.short, op.again = (op.done+int(res))&^(fl.queue.limits.Alignment-1), true, 0
+		e.putWrite(fl, i)
 		return
 	}
 	if w.Err != nil {
@@ -120,7 +122,7 @@ func (fl *flight) wrote(q *queue, i int, res int32) {
 	}
 	fl.left--
 	if op.sync >= 0 {
-		fl.arrived(q, op.sync, w.Err != nil)
+		fl.arrived(e, op.sync, w.Err != nil)
 	}
 }
 
@@ -144,7 +146,7 @@ func noSpace(err error) bool {
 }
 
 // arrived tells a sync that a write before it is done.
-func (fl *flight) arrived(q *queue, k int, failed bool) {
+func (fl *flight) arrived(e *engine, k int, failed bool) {
 	s := &fl.syncs[k]
 	s.waits--
 	s.skipped = s.skipped || failed
@@ -153,7 +155,7 @@ func (fl *flight) arrived(q *queue, k int, failed bool) {
 	case s.skipped:
 		fl.skip(k)
 	default:
-		q.putSync(fl, k)
+		e.putSync(fl, k)
 	}
 }
 
@@ -174,7 +176,7 @@ func (fl *flight) firstError(f *file) error {
 }
 
 // synced takes in the completion of a sync.
-func (fl *flight) synced(q *queue, k int, res int32) {
+func (fl *flight) synced(e *engine, k int, res int32) {
 	s := &fl.syncs[k]
 	switch {
 	case res == -int32(unix.ECANCELED) && s.linked:
@@ -185,12 +187,12 @@ func (fl *flight) synced(q *queue, k int, res int32) {
 		case s.skipped:
 			fl.skip(k)
 		default:
-			q.putSync(fl, k)
+			e.putSync(fl, k)
 		}
 		return
 	case res < 0 && tryAgain(errnoOf(res)) && s.again < maxAgain:
 		s.again++
-		q.putSync(fl, k)
+		e.putSync(fl, k)
 		return
 	case res < 0:
 		err := fmt.Errorf("sync %s: %w", s.file.Path(), errnoOf(res))
@@ -214,4 +216,28 @@ func (fl *flight) endSync(k int, err error) {
 			w.Err = err
 		}
 	}
+}
+
+// writeThroughCache writes the rest of a write by plain system calls.
+func writeThroughCache(w *backend.Write, done int) error {
+	f := w.File.(*file)
+	if err := f.Use(); err != nil {
+		return err
+	}
+	defer f.Done()
+	fd, _ := f.Descriptors()
+	for done < len(w.Data) {
+		n, err := unix.Pwrite(fd, w.Data[done:], w.Offset+int64(done))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		done += n
+	}
+	if w.Sync {
+		return unix.Fdatasync(fd)
+	}
+	return nil
 }

@@ -21,8 +21,9 @@ const bufferSlots = 32
 type memory struct {
 	mu      sync.Mutex
 	regions map[*backend.Buffer]*region
-	ring    *ring // nil once closed
-	free    []int // slots
+	ring    *ring // with a table; nil: none
+	free    []int // slots of the table
+	closed  bool
 }
 
 // region is one buffer.
@@ -31,9 +32,11 @@ type region struct {
 	slot int // in the ring's table, -1 if it is not registered
 }
 
-// init makes the ring's table of buffers. A ring that takes none goes without.
-func (m *memory) init(r *ring, without Feature) {
-	m.ring, m.regions = r, map[*backend.Buffer]*region{}
+func (m *memory) init(r *ring) { m.ring, m.regions = r, map[*backend.Buffer]*region{} }
+
+// registerTable makes the ring's table of buffers. A ring that takes none goes without.
+func (m *memory) registerTable(without Feature) {
+	r := m.ring
 	if without&RegisteredBuffers != 0 {
 		return
 	}
@@ -55,7 +58,7 @@ func (m *memory) get(size int) (*backend.Buffer, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ring == nil {
+	if m.closed {
 		return nil, fmt.Errorf("buffer: %w", backend.ErrClosed)
 	}
 	mem, err := unix.Mmap(-1, 0, (size+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -131,5 +134,5 @@ func (m *memory) close() {
 	for b := range m.regions {
 		m.release(b)
 	}
-	m.ring = nil
+	m.closed = true
 }

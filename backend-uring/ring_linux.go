@@ -40,13 +40,14 @@ var optionalSetup = []struct {
 	flag    uint32
 }{{CoopTaskrun, setupCoopTaskrun}, {SubmitAll, setupSubmitAll}}
 
-// newRing makes a ring for at least so many requests, without the features named.
-func newRing(entries uint32, without Feature) (*ring, error) {
+// newRing makes a ring for at least so many requests, without the features named, with more
+// setup flags if the kernel has them.
+func newRing(entries uint32, without Feature, extra uint32) (*ring, error) {
 	var p params
 	r := &ring{fd: -1}
 	try := optionalSetup
 	for {
-		p, r.has = params{flags: setupClamp}, 0
+		p, r.has = params{flags: setupClamp | extra}, 0
 		for _, o := range try {
 			if without&o.feature == 0 {
 				p.flags |= o.flag
@@ -54,6 +55,10 @@ func newRing(entries uint32, without Feature) (*ring, error) {
 			}
 		}
 		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
+		if errno == unix.EINVAL && extra != 0 {
+			extra = 0
+			continue
+		}
 		if errno == unix.EINVAL && len(try) > 0 {
 			try = try[1:] // an older kernel
 			continue

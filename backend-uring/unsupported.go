@@ -16,3 +16,6 @@ func (*Backend) Probe() error {
 
 // Queue fails as Probe does.
 func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) { return nil, d.backend.Probe() }
+
+// hub is for Linux.
+type hub struct{}

@@ -28,17 +28,20 @@ package uring
 
 import (
 	"fmt"
+	"sync"
 
 	posix "github.com/chronik-go/wal/backend-posix"
 	"github.com/chronik-go/wal/core/backend"
 )
 
-// Backend writes by io_uring. It holds no state but its options; all methods may be called
-// concurrently.
+// Backend writes by io_uring. All methods may be called concurrently.
 type Backend struct {
 	files *posix.Backend
 	// without are features that are not used, whatever the kernel has.
 	without Feature
+
+	hubMu sync.Mutex
+	hub   *hub // while there are queues that share it
 }
 
 var _ backend.Backend = (*Backend)(nil)

@@ -125,7 +125,7 @@ func (k *keeper) open() (err error) {
 		return k.broken
 	}
 	if k.queue == nil {
-		k.queue, err = k.s.dir.Queue(backend.QueueOptions{Depth: 1})
+		k.queue, err = k.s.dir.Queue(backend.QueueOptions{Depth: 1, Many: k.s.cfg.layout == LayoutDedicated})
 	}
 	return err
 }

@@ -116,7 +116,7 @@ func (s *shard) path(file string) string {
 
 // start begins the work of a shard that was recovered for writing.
 func (s *shard) start() error {
-	queue, err := s.dir.Queue(backend.QueueOptions{Depth: maxDepth})
+	queue, err := s.dir.Queue(backend.QueueOptions{Depth: maxDepth, Many: s.cfg.layout == LayoutDedicated})
 	if err != nil {
 		return fmt.Errorf("open a write queue: %w", err)
 	}

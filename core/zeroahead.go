@@ -122,7 +122,7 @@ func (p *preparer) write(w backend.Write) error {
 }
 
 func (p *preparer) openQueue() bool {
-	q, err := p.s.dir.Queue(backend.QueueOptions{Depth: 1})
+	q, err := p.s.dir.Queue(backend.QueueOptions{Depth: 1, Many: p.s.cfg.layout == LayoutDedicated})
 	if err != nil {
 		return false
 	}

@@ -130,6 +130,8 @@ type QueueOptions struct {
 	// Depth is how many batches the caller would like to have in flight; at least 1.
 	// Limits.Depth says how many it may have.
 	Depth int
+	// Many says that the caller has many queues at work at once, each with little to do.
+	Many bool
 }
 
 // Limits is what a Queue asks of its caller.
