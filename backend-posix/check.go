@@ -55,10 +55,10 @@ func (q *queue) checkData(w *backend.Write, f *file) error {
 	case !q.pool.holds(w.Buffer, w.Data):
 		return errors.New("the data does not lie in a buffer of this queue")
 	}
-	// The device reads memory at its own alignment. Any multiple of a sector is good
-	// for all of them; the kernel's own error for less would come after the fact.
-	if f.direct != nil && uintptr(unsafe.Pointer(&w.Data[0]))%sectorSize != 0 {
-		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", sectorSize)
+	// A buffer begins at a page. The device reads memory at an alignment of its own, and
+	// the kernel's error for less would come after the fact.
+	if uintptr(unsafe.Pointer(&w.Data[0]))%uintptr(align) != 0 {
+		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", align)
 	}
 	return nil
 }
