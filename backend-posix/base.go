@@ -76,10 +76,10 @@ func (f *file) CheckWrite(w *backend.Write) error {
 	case w.Offset%align != 0 || n%align != 0:
 		return fmt.Errorf("%d bytes at offset %d are not aligned to %d", n, w.Offset, align)
 	}
-	// The device reads memory at its own alignment. Any multiple of a sector is good
-	// for all of them; the kernel's own error for less would come after the fact.
-	if f.direct != nil && n > 0 && uintptr(unsafe.Pointer(&w.Data[0]))%sectorSize != 0 {
-		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", sectorSize)
+	// A buffer begins at a page. The device reads memory at an alignment of its own, and
+	// the kernel's error for less would come after the fact.
+	if n > 0 && uintptr(unsafe.Pointer(&w.Data[0]))%uintptr(align) != 0 {
+		return fmt.Errorf("the data does not begin at a multiple of %d in its buffer", align)
 	}
 	return nil
 }

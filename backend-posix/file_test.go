@@ -1,11 +1,8 @@
 package posix
 
 import (
-	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,63 +10,6 @@ import (
 
 	"github.com/chronik-go/wal/core/backend"
 )
-
-func TestReadAt(t *testing.T) {
-	bothModes(t, func(t *testing.T, b *Backend) {
-		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, q := create(t, d, "f", 8192), openQueue(t, d)
-		buf := buffer(t, q, 8192)
-		p := make([]byte, 5000)
-		_, err := f.ReadAt(p, 0) // fills the cache with the zeros
-		require.NoError(t, err)
-		for round := range 20 {
-			fill(buf.Bytes, round)
-			w := backend.Write{File: f, Data: buf.Bytes[:8192], Buffer: buf, Sync: round%2 == 0}
-			require.NoError(t, carryOut(t, q, w).Failed())
-			n, err := f.ReadAt(p, 3)
-			require.NoError(t, err)
-			require.Equal(t, buf.Bytes[3:3+n], p, "a read sees every write that Wait returned")
-		}
-		n, err := f.ReadAt(p, 8000)
-		assert.Equal(t, 192, n)
-		assert.ErrorIs(t, err, io.EOF)
-		_, err = f.ReadAt(p, 8192)
-		assert.ErrorIs(t, err, io.EOF)
-		_, err = f.ReadAt(p, -1)
-		assert.Error(t, err)
-		_, err = f.ReadAt(p, math.MaxInt64)
-		assert.Error(t, err)
-	})
-}
-
-func TestResize(t *testing.T) {
-	bothModes(t, func(t *testing.T, b *Backend) {
-		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		f, q := create(t, d, "f", 16384), openQueue(t, d)
-		buf := buffer(t, q, 16384)
-		w := backend.Write{File: f, Data: buf.Bytes[:16384], Buffer: buf, Sync: true}
-		require.NoError(t, carryOut(t, q, w).Failed())
-
-		require.NoError(t, f.Resize(5000))
-		assert.Equal(t, buf.Bytes[:5000], content(t, f))
-		require.NoError(t, f.Resize(100_000))
-		p := content(t, f)
-		require.Len(t, p, 100_000)
-		assert.Equal(t, buf.Bytes[:5000], p[:5000])
-		requireZeros(t, p[5000:])
-		require.NoError(t, f.Resize(100_000))
-		require.NoError(t, f.Sync())
-		assert.Equal(t, p, content(t, openFile(t, d, "f")))
-
-		require.Error(t, f.Resize(-1))
-		require.Error(t, f.Resize(math.MaxInt64))
-		assert.Equal(t, p, content(t, f), "a failed Resize changes nothing")
-
-		require.NoError(t, f.Resize(0))
-		err := q.Submit(&backend.Batch{Writes: []backend.Write{w}})
-		require.ErrorIs(t, err, errBatch, "a write is checked against the size of now")
-	})
-}
 
 // A file whose sync failed is not synced again: the kernel would say nil for data
 // that is gone.
@@ -139,30 +79,5 @@ func TestFailedSyncedWriteStays(t *testing.T) {
 			assert.Error(t, f.Sync())
 		}
 		assert.NoError(t, carryOut(t, q, one).Failed(), "a write without Sync promises nothing")
-	})
-}
-
-func TestCloseWaitsForReads(t *testing.T) {
-	bothModes(t, func(t *testing.T, b *Backend) {
-		d := openDir(t, b, tempDir(t), backend.DirOptions{})
-		for range 50 {
-			f, err := d.Create("f", 1<<16)
-			require.NoError(t, err)
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					p := make([]byte, 1<<16)
-					for {
-						if _, err := f.ReadAt(p, 0); err != nil {
-							assert.ErrorIs(t, err, backend.ErrClosed)
-							return
-						}
-					}
-				})
-			}
-			assert.NoError(t, f.Close())
-			wg.Wait()
-			require.NoError(t, d.Remove("f"))
-		}
 	})
 }

@@ -3,11 +3,11 @@ module github.com/chronik-go/wal/backend-posix
 go 1.26.0
 
 require (
+	github.com/chronik-go/wal/conformance v0.0.0
 	github.com/chronik-go/wal/core v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
-	pgregory.net/rapid v1.3.0
 )
 
 require (
@@ -16,13 +16,10 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.14 // indirect
-)
-
-require (
-	github.com/chronik-go/wal/conformance v0.0.0
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
-replace github.com/chronik-go/wal/core => ../core
-
-replace github.com/chronik-go/wal/conformance => ../conformance
+replace (
+	github.com/chronik-go/wal/conformance => ../conformance
+	github.com/chronik-go/wal/core => ../core
+)

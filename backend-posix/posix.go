@@ -38,9 +38,7 @@
 package posix
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -99,9 +97,6 @@ func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error
 	}
 	h, err := openDirHandle(path)
 	if err != nil {
-		if o.Create && o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w; a read-only open does not make it: %w", err, fs.ErrPermission)
-		}
 		return nil, err
 	}
 	d := &dir{h: h, path: path, readOnly: o.ReadOnly, alignment: sectorSize}

@@ -2,7 +2,6 @@ package posix
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,57 +58,6 @@ func testUmask(t *testing.T) {
 			require.NoError(t, d.Close())
 		}
 	}
-}
-
-// What is not a regular file is refused, without waiting and without a trace.
-func TestOpenRefusesOtherKinds(t *testing.T) {
-	path := tempDir(t)
-	require.NoError(t, os.WriteFile(filepath.Join(path, "real"), []byte("kept"), 0o600))
-	require.NoError(t, os.Symlink("real", filepath.Join(path, "link")))
-	require.NoError(t, os.Symlink("nowhere", filepath.Join(path, "dangling")))
-	require.NoError(t, os.Mkdir(filepath.Join(path, "directory"), 0o700))
-	require.NoError(t, unix.Mkfifo(filepath.Join(path, "fifo"), 0o600))
-	t.Chdir(path) // the path of a socket has to be short
-	socket, err := net.Listen("unix", "socket")
-	require.NoError(t, err)
-	t.Cleanup(func() { socket.Close() })
-
-	bothModes(t, func(t *testing.T, b *Backend) {
-		for _, readOnly := range []bool{false, true} {
-			d := openDir(t, b, path, backend.DirOptions{ReadOnly: readOnly})
-			for _, name := range []string{"link", "dangling", "directory", "fifo", "socket"} {
-				_, err := d.Open(name)
-				assert.ErrorIs(t, err, backend.ErrNotRegular, "%s, read-only %t", name, readOnly)
-			}
-			openFile(t, d, "real")
-		}
-	})
-}
-
-// The directory's path is used once: afterwards it may change.
-func TestRenamedDirectory(t *testing.T) {
-	bothModes(t, func(t *testing.T, b *Backend) {
-		path := tempDir(t)
-		was, is := filepath.Join(path, "was"), filepath.Join(path, "is")
-		d := openDir(t, b, was, backend.DirOptions{Create: true})
-		require.NoError(t, os.Rename(was, is))
-		require.NoError(t, os.Mkdir(was, 0o700)) // a decoy
-		q := openQueue(t, d)
-		buf := buffer(t, q, 4096)
-		f := create(t, d, "f", 4096)
-		require.NoError(t, carryOut(t, q, backend.Write{File: f, Data: buf.Bytes[:4096], Buffer: buf, Sync: true}).Failed())
-		require.NoError(t, d.Rename("f", "g"))
-		require.NoError(t, d.Sync())
-		openFile(t, d, "g")
-		names, err := d.List()
-		require.NoError(t, err)
-		assert.Equal(t, []string{"g"}, names)
-		p, err := os.ReadFile(filepath.Join(is, "g"))
-		require.NoError(t, err)
-		assert.Equal(t, buf.Bytes[:4096], p)
-		require.NoError(t, d.Remove("g"))
-		assert.NoFileExists(t, filepath.Join(is, "g"))
-	})
 }
 
 // A child process of the application inherits nothing: it would keep the lock.

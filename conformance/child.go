@@ -19,13 +19,19 @@ const childEnv = "CHRONIK_CONFORMANCE_CHILD"
 const (
 	exitDone    = 0
 	exitUsage   = 2
-	exitRefused = 3 // the log returned an error; it is on standard error
+	exitRefused = 3 // the log, or a check, returned an error; it is on standard error
+	exitSkipped = 4 // the check cannot run here; why is on standard error
 )
 
-// task is what a child does: it writes to a log, or it is the host of a crash layer.
+// task is what a child does: one of these.
 type task struct {
+	// Write is to write to a log, Host to be the host of a crash layer.
 	Write *writeTask `json:",omitempty"`
 	Host  *hostTask  `json:",omitempty"`
+	// Check is the check to run the part of that is to be apart.
+	Check string `json:",omitempty"`
+	// Lock is the directory to lock until standard input ends.
+	Lock string `json:",omitempty"`
 }
 
 // writeTask is the work of a process that a layer crashes.
@@ -67,6 +73,10 @@ func (s *suite) child() {
 		status, err = s.write(k.Write)
 	case k.Host != nil:
 		status, err = exitDone, s.host(k.Host)
+	case k.Check != "":
+		status, err = s.checkApart(k.Check)
+	case k.Lock != "":
+		status, err = s.hold(k.Lock)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

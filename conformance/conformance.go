@@ -15,7 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -44,6 +46,11 @@ type suite struct {
 	// command makes the process of a crash layer run this program again as far as this
 	// suite: the arguments behind the program's name. nil: there is none.
 	command []string
+	// only, if set, is the one check to run.
+	only string
+	// patience is how long a call of the backend may take: it ends what hangs.
+	patience time.Duration
+	dirs     atomic.Int64 // made on a machine of the backend's own
 }
 
 type skip struct {
@@ -52,7 +59,7 @@ type skip struct {
 }
 
 func newSuite(f Factory, opts []Option) *suite {
-	s := &suite{factory: f}
+	s := &suite{factory: f, patience: time.Minute}
 	for _, o := range opts {
 		o(s)
 	}
@@ -65,12 +72,20 @@ type check struct {
 	// says is what the contract, or the documentation of the log, promises.
 	says string
 	run  func(t *T)
+	// apart, if there is one, is the part of the check that changes its process, and gets
+	// one of its own.
+	apart func(t *T)
 }
+
+// fullName is what the check is called everywhere.
+func (c check) fullName() string { return c.group + "/" + c.name }
 
 // checks are all checks, in the order in which they run: what later ones build on first.
 func checks() []check {
 	var all []check
-	for _, g := range [][]check{crashChecks()} {
+	for _, g := range [][]check{
+		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), crashChecks(),
+	} {
 		all = append(all, g...)
 	}
 	return all
@@ -81,7 +96,10 @@ func checks() []check {
 func Run(t *testing.T, f Factory, opts ...Option) {
 	t.Helper()
 	s := newSuite(f, opts)
-	s.command = []string{"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0"}
+	s.command = []string{
+		"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0",
+		"-conformance.dir=" + *flagDir, fmt.Sprint("-conformance.seed=", *flagSeed), "-conformance.require=" + *flagRequire,
+	}
 	if isChild() {
 		s.child()
 	}
@@ -117,13 +135,13 @@ func Check(f Factory, opts ...Option) error {
 	s := newSuite(f, opts)
 	var errs []error
 	for _, c := range checks() {
-		if _, ok := s.skipped(c); ok {
+		if _, ok := s.skipped(c); ok || c.group == groupCrash {
 			continue
 		}
 		r := newRecorder()
 		r.do(func() { s.run(c, r) })
 		if err := r.err(); err != nil {
-			errs = append(errs, fmt.Errorf("%s/%s: %w", c.group, c.name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", c.fullName(), err))
 		}
 	}
 	return errors.Join(append(errs, s.unusedSkips())...)
@@ -131,18 +149,35 @@ func Check(f Factory, opts ...Option) error {
 
 // run runs a check.
 func (s *suite) run(c check, tb tb) {
+	t := s.newT(c, tb)
+	if err := t.Backend.Probe(); errors.Is(err, errors.ErrUnsupported) && c.group != groupBackend {
+		t.missing("backend", err)
+	}
+	if c.run != nil {
+		c.run(t)
+	}
+	if c.apart != nil && s.command != nil && t.onSystem() {
+		t.runApart(c)
+	}
+}
+
+// newT makes the backend for a check.
+func (s *suite) newT(c check, tb tb) *T {
 	b, err := s.factory()
 	if err != nil {
 		tb.Errorf("make the backend: %v", err)
 		tb.FailNow()
 	}
-	c.run(&T{tb: tb, Backend: b, says: c.says, suite: s})
+	return &T{tb: tb, Backend: b, name: c.fullName(), says: c.says, suite: s}
 }
 
 func (s *suite) skipped(c check) (reason string, ok bool) {
+	if s.only != "" && s.only != c.fullName() {
+		return "not asked for", true
+	}
 	for i := range s.skips {
 		k := &s.skips[i]
-		if k.name == c.group || k.name == c.group+"/"+c.name {
+		if k.name == c.group || k.name == c.fullName() {
 			k.used = true
 			return k.reason, true
 		}
@@ -154,7 +189,7 @@ func (s *suite) skipped(c check) (reason string, ok bool) {
 func (s *suite) unusedSkips() error {
 	known := map[string]bool{}
 	for _, c := range checks() {
-		known[c.group], known[c.group+"/"+c.name] = true, true
+		known[c.group], known[c.fullName()] = true, true
 	}
 	var unknown []string
 	for _, k := range s.skips {

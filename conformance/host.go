@@ -45,7 +45,6 @@ func (t *T) runLayer(need layer, name string, states int) {
 	}
 	cmd, stderr, err := t.suite.process(t.Context(), task{Host: &hostTask{Layer: name, Seed: *flagSeed, States: states}})
 	require.NoError(t, err)
-	cmd.Args = append(cmd.Args, "-conformance.dir="+*flagDir)
 	if err := isolate(cmd); err != nil {
 		t.missing(need, err)
 	}

@@ -6,21 +6,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const groupCrash = "Crash"
+
 // crashChecks are what only a crash can show.
 func crashChecks() []check {
 	return []check{
 		{
-			group: "Crash", name: "Kill",
+			group: groupCrash, name: "Kill",
 			says: "what is acknowledged survives the death of the process, at any moment, also during recovery",
 			run:  crashKill,
 		},
 		{
-			group: "Crash", name: "ShutdownExt4",
+			group: groupCrash, name: "ShutdownExt4",
 			says: "what is acknowledged survives a power failure: everything that the kernel holds in memory is lost (ext4)",
 			run:  func(t *T) { t.runLayer("shutdown", "ShutdownExt4", *flagStates/4) },
 		},
 		{
-			group: "Crash", name: "ShutdownXFS",
+			group: groupCrash, name: "ShutdownXFS",
 			says: "what is acknowledged survives a power failure: everything that the kernel holds in memory is lost (xfs)",
 			run:  func(t *T) { t.runLayer("shutdown", "ShutdownXFS", *flagStates/8) },
 		},

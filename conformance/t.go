@@ -31,19 +31,31 @@ type T struct {
 	tb
 	// Backend is the backend under test.
 	Backend backend.Backend
+	name    string
 	says    string
 	suite   *suite
+	random  bool // something was drawn by the seed
 }
 
 // Errorf reports a violation, with the sentence that is violated.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
-	t.tb.Errorf("it says: %s\n%s", t.says, fmt.Sprintf(format, args...))
+	seed := ""
+	if t.random {
+		seed = fmt.Sprintf(" (-conformance.seed=%d)", *flagSeed)
+	}
+	t.tb.Errorf("it says: %s%s\n%s", t.says, seed, fmt.Sprintf(format, args...))
 }
 
-// TempDir returns a new directory on the file system under test (-conformance.dir).
+// TempDir returns a new directory on the file system under test (-conformance.dir), or on the
+// backend's own machine.
 func (t *T) TempDir() string {
 	t.Helper()
+	if m, ok := t.Backend.(Machine); ok {
+		dir := fmt.Sprint("/", t.suite.dirs.Add(1))
+		require.NoError(t, m.Mkdir(dir))
+		return dir
+	}
 	if *flagDir == "" {
 		return t.tb.TempDir()
 	}
@@ -60,6 +72,7 @@ type recorder struct {
 
 	mu       sync.Mutex
 	errs     []error
+	skipped  string // why
 	cleanups []func()
 }
 
@@ -128,7 +141,13 @@ func (r *recorder) FailNow() {
 func (r *recorder) Helper()                  {}
 func (r *recorder) Logf(string, ...any)      {}
 func (r *recorder) Context() context.Context { return r.ctx }
-func (r *recorder) Skipf(string, ...any)     { runtime.Goexit() }
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.mu.Lock()
+	r.skipped = fmt.Sprintf(format, args...)
+	r.mu.Unlock()
+	runtime.Goexit()
+}
 
 func (r *recorder) Cleanup(f func()) {
 	r.mu.Lock()
@@ -153,6 +172,9 @@ func (r *recorder) TempDir() string {
 // layer is a privilege or program that some crash layer needs.
 type layer string
 
+// layerPrivilege is what checks of the contract need that only some users may do.
+const layerPrivilege layer = "privilege"
+
 // missing ends a check that cannot run on this machine: loudly, and as a failure if the layer
 // was required.
 func (t *T) missing(l layer, why error) {
@@ -160,6 +182,8 @@ func (t *T) missing(l layer, why error) {
 	if slices.Contains(strings.Split(*flagRequire, ","), string(l)) {
 		require.NoError(t, why, "layer %s is required here", l)
 	}
-	fmt.Fprintf(os.Stderr, "conformance: SKIPPED, layer %s cannot run here: %v\n", l, why)
+	if !isChild() { // its parent says it
+		fmt.Fprintf(os.Stderr, "conformance: SKIPPED, layer %s cannot run here: %v\n", l, why)
+	}
 	t.Skipf("layer %s cannot run here: %v", l, why)
 }

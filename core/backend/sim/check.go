@@ -62,6 +62,9 @@ func (q *queue) checkWrite(w *backend.Write) error {
 	if room := int64(len(m.bytes)) - n; m.released || room < 0 || from > uintptr(room) {
 		return fmt.Errorf("data is not in its buffer: %w", ErrContract)
 	}
+	if from%uintptr(align) != 0 {
+		return fmt.Errorf("data begins at byte %d of its buffer, which is not aligned to %d: %w", from, align, ErrContract)
+	}
 	return nil
 }
 

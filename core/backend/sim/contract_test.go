@@ -24,10 +24,19 @@ func TestBackendContract(t *testing.T) {
 		_, err := d.OpenDir("/none", backend.DirOptions{})
 		require.ErrorIs(t, err, fs.ErrNotExist)
 		_, err = d.OpenDir("/none", backend.DirOptions{Create: true, ReadOnly: true})
-		require.ErrorIs(t, err, fs.ErrPermission)
-		_, err = d.OpenDir("/none/below", backend.DirOptions{Create: true})
-		require.ErrorIs(t, err, fs.ErrNotExist, "Create makes one level")
+		require.ErrorIs(t, err, fs.ErrNotExist)
 		require.Empty(t, d.Files("/"))
+	})
+	t.Run("OpenDir with Create makes all levels durable", func(t *testing.T) {
+		deep := sim.New(sim.Options{})
+		_, err := deep.OpenDir("/a/b/c", backend.DirOptions{Create: true})
+		require.NoError(t, err)
+		require.Equal(t, 3, deep.Ops())
+		_, err = deep.Image(sim.Image{Mode: sim.DropAll}).OpenDir("/a/b/c", backend.DirOptions{})
+		require.NoError(t, err)
+		require.NoError(t, deep.Symlink("nowhere", "/link"))
+		_, err = deep.OpenDir("/link/below", backend.DirOptions{Create: true})
+		require.ErrorIs(t, err, fs.ErrExist)
 	})
 	t.Run("OpenDir with Create is durable", func(t *testing.T) {
 		openDir(t, d)
@@ -63,6 +72,7 @@ func TestDirContract(t *testing.T) {
 	t.Run("Lock", func(t *testing.T) {
 		other := openDir(t, d)
 		require.NoError(t, dir.Lock())
+		require.NoError(t, dir.Lock(), "its own lock is not in its way")
 		require.ErrorIs(t, other.Lock(), backend.ErrLocked)
 		require.Empty(t, d.Files(at), "a lock leaves no file")
 		require.NoError(t, openDir(t, d.Clone()).Lock(), "a lock ends with the process")
@@ -72,7 +82,7 @@ func TestDirContract(t *testing.T) {
 		dir = openDir(t, d)
 	})
 	t.Run("names", func(t *testing.T) {
-		for _, name := range []string{"", ".", "..", "a/b", "a\x00b"} {
+		for _, name := range []string{"", ".", "..", "a/b", `a\b`, "a\x00b"} {
 			_, err := dir.Create(name, 0)
 			require.ErrorIs(t, err, backend.ErrName)
 			_, err = dir.Open(name)

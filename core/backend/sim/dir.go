@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 
@@ -30,7 +29,7 @@ const maxName = 255
 func checkName(name string) error {
 	switch {
 	case name == "", name == ".", name == "..",
-		strings.ContainsAny(name, "/\x00"), strings.ContainsRune(name, os.PathSeparator):
+		strings.ContainsAny(name, "/\\\x00"):
 		return fmt.Errorf("%q: %w", name, backend.ErrName)
 	case len(name) > maxName:
 		return syscall.ENAMETOOLONG
@@ -64,7 +63,7 @@ func (v *dir) Lock() error {
 		return err
 	}
 	defer v.d.mu.Unlock()
-	if v.d.locks[v.path] != nil {
+	if by := v.d.locks[v.path]; by != nil && by != v {
 		return failed(OpInfo{Op: OpLock, Dir: v.path}, backend.ErrLocked)
 	}
 	if v.d.locks == nil {

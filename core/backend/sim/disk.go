@@ -246,8 +246,8 @@ func (d *Disk) Name() string { return "sim" }
 // Probe returns nil: the simulation runs everywhere.
 func (d *Disk) Probe() error { return nil }
 
-// OpenDir opens a directory. With Create it makes the last element of the path; the
-// directories above must exist (see Mkdir).
+// OpenDir opens a directory as backend.Backend describes. Each directory that it makes is
+// an operation of its own.
 func (d *Disk) OpenDir(p string, o backend.DirOptions) (backend.Dir, error) {
 	parent, name := path.Split(path.Clean("/" + p))
 	info := OpInfo{Op: OpOpenDir, Dir: path.Clean(parent), Name: name}
@@ -256,8 +256,8 @@ func (d *Disk) OpenDir(p string, o backend.DirOptions) (backend.Dir, error) {
 	}
 	defer d.mu.Unlock()
 	at, err := d.st.resolve(p)
-	if errors.Is(err, fs.ErrNotExist) && o.Create {
-		at, err = d.mkdir(info.Dir, name, o.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly {
+		at, err = d.mkdir(info.Dir, name)
 	}
 	if err != nil {
 		return nil, failed(info, err)
@@ -266,17 +266,18 @@ func (d *Disk) OpenDir(p string, o backend.DirOptions) (backend.Dir, error) {
 	return &dir{d: d, path: at, ro: o.ReadOnly}, nil
 }
 
-// mkdir makes one directory and returns its true path.
-func (d *Disk) mkdir(parent, name string, ro bool) (string, error) {
+// mkdir makes a directory, and those missing above it, and returns its true path.
+func (d *Disk) mkdir(parent, name string) (string, error) {
 	at, err := d.st.resolve(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		above, last := path.Split(parent)
+		at, err = d.mkdir(path.Clean(above), last)
+	}
 	if err != nil {
 		return "", err
 	}
 	if _, ok := d.st.lookup(at, name); ok {
 		return "", fs.ErrExist // a link that leads nowhere
-	}
-	if ro {
-		return "", fs.ErrPermission
 	}
 	info := OpInfo{Op: OpMkdir, Dir: at, Name: name}
 	if f := d.fault(info); f != nil {

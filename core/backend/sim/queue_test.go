@@ -91,6 +91,7 @@ func TestSubmitRefuses(t *testing.T) {
 		"overflow":        {change(func(w *backend.Write) { w.Offset = 1<<63 - 1024 }), sim.ErrContract, "of 8192 bytes"},
 		"in flight":       {change(func(w *backend.Write) { w.Offset = 3072 }), sim.ErrContract, "overlaps one in flight"},
 		"in batch":        {change(func(w *backend.Write) { w.Offset = 1024 }), sim.ErrContract, "0 and 1 of the batch overlap"},
+		"data's place":    {change(func(w *backend.Write) { w.Offset, w.Data = 5120, w.Buffer.Bytes[512:1536] }), sim.ErrContract, "begins at byte 512"},
 		"no buffer":       {change(func(w *backend.Write) { w.Offset, w.Buffer = 5120, nil }), sim.ErrContract, "in no buffer"},
 		"outside":         {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(1024, 1) }), sim.ErrContract, "not in its buffer"},
 		"too long":        {change(func(w *backend.Write) { w.Offset, w.Data = 5120, pattern(3072, 1) }), sim.ErrContract, "not in its buffer"},

@@ -1,0 +1,198 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// held is what a backend may hold on to.
+type held struct {
+	goroutines, handles int
+	memory              int64
+}
+
+// holding counts; what cannot be counted here is 0.
+func (t *T) holding() (h held) {
+	runtime.GC() // gives back what only waits for it
+	h.goroutines = runtime.NumGoroutine()
+	if m, own := t.Backend.(Machine); own {
+		h.handles = m.OpenHandles()
+	} else if n, err := openDescriptors(); err == nil {
+		h.handles = n
+	}
+	if n, err := virtualSize(); err == nil {
+		h.memory = n
+	}
+	return h
+}
+
+// roundMemory is how much memory a round of demandNothingLeft uses.
+const roundMemory = 1 << 20
+
+// demandNothingLeft runs a round again and again: afterwards nothing more is held.
+func (t *T) demandNothingLeft(round func()) {
+	t.Helper()
+	const rounds = 150
+	for range 5 { // what is made once, for good
+		round()
+	}
+	before := t.holding()
+	for range rounds {
+		round()
+	}
+	var after held
+	over := t.eventually(func() bool { // what ends may take its time
+		after = t.holding()
+		return after.goroutines <= before.goroutines
+	})
+	require.True(t, over, "goroutines: %d, then %d after %d rounds", before.goroutines, after.goroutines, rounds)
+	require.LessOrEqual(t, after.handles, before.handles, "descriptors after %d rounds", rounds)
+	require.Less(t, after.memory-before.memory, int64(rounds*roundMemory/2), "bytes of memory that were left by %d rounds", rounds)
+}
+
+func checkFailuresLeaveNothing(t *T) {
+	path := t.TempDir()
+	t.mkdir(t.join(path, "sub"))
+	d := t.openDir(path, backend.DirOptions{})
+	f, q := t.create(d, "f", block), t.queue(d, 1)
+	content := filled(block, 1)
+	t.put(q, f, content)
+	other := t.openDir(path, backend.DirOptions{})
+	require.NoError(t, other.Lock())
+	calls := append(t.failures(path, d, f, q), failing{"Lock", backend.ErrLocked, d.Lock})
+	t.demandNothingLeft(func() {
+		for _, c := range calls {
+			require.Error(t, c.call(), c.what)
+		}
+	})
+	require.Equal(t, []string{"f", "sub"}, t.list(d))
+	t.same(content, t.content(f), "a file after calls that failed")
+}
+
+func checkCloseLeavesNothing(t *T) {
+	path := t.TempDir()
+	round := 0
+	t.demandNothingLeft(func() {
+		round++
+		d, err := t.Backend.OpenDir(path, backend.DirOptions{Create: true})
+		require.NoError(t, err)
+		require.NoError(t, d.Lock())
+		f, err := d.Create("f", block)
+		require.NoError(t, err)
+		q, err := d.Queue(backend.QueueOptions{Depth: 4})
+		require.NoError(t, err)
+		b, err := q.Buffer(roundMemory) // Close gives it back
+		require.NoError(t, err)
+		fill(b.Bytes[:block], round)
+		batch := t.submit(q, backend.Write{File: f, Data: b.Bytes[:block], Buffer: b})
+		if round%2 == 0 {
+			require.Same(t, batch, t.waitBatch(q))
+		}
+		q.Wake()
+		require.NoError(t, d.Rename("f", "g"))
+		g, err := d.Open("g")
+		require.NoError(t, err)
+		_, err = d.List()
+		require.NoError(t, err)
+		require.NoError(t, d.Remove("g"))
+		require.NoError(t, errors.Join(q.Close(), g.Close(), f.Sync(), f.Close(), d.Sync(), d.Close()))
+	})
+}
+
+func checkClosed(t *T) {
+	d := t.newDir()
+	f, q := t.create(d, "f", block), t.queue(d, 1)
+	require.NoError(t, f.Close())
+	closed := map[string]error{}
+	_, closed["File.ReadAt"] = f.ReadAt(make([]byte, 1), 0)
+	_, closed["File.ReadAt of nothing"] = f.ReadAt(nil, 0)
+	_, closed["File.Size"] = f.Size()
+	closed["File.Resize"] = f.Resize(2 * block)
+	closed["File.Sync"] = f.Sync()
+	closed["File.Close"] = f.Close()
+	if finder, ok := f.(backend.DataFinder); ok {
+		_, closed["File.NextData"] = finder.NextData(0)
+	}
+	require.NoError(t, q.Close())
+	_, closed["Queue.Buffer"] = q.Buffer(1)
+	_, closed["Queue.Wait"] = q.Wait()
+	closed["Queue.Submit"] = q.Submit(&backend.Batch{})
+	closed["Queue.Close"] = q.Close()
+
+	require.NoError(t, d.Close())
+	_, closed["Dir.Create"] = d.Create("new", 0)
+	_, closed["Dir.Open"] = d.Open("f")
+	_, closed["Dir.List"] = d.List()
+	_, closed["Dir.Queue"] = d.Queue(backend.QueueOptions{Depth: 1})
+	closed["Dir.Lock"] = d.Lock()
+	closed["Dir.Rename"] = d.Rename("f", "g")
+	closed["Dir.Remove"] = d.Remove("f")
+	closed["Dir.Sync"] = d.Sync()
+	closed["Dir.Close"] = d.Close()
+	for what, err := range closed {
+		require.ErrorIs(t, err, backend.ErrClosed, what)
+	}
+}
+
+// checkCloseDuringCalls closes a file in the middle of reads, and opens others at once: a
+// descriptor that is used after its end is one of theirs.
+func checkCloseDuringCalls(t *T) {
+	path := t.TempDir()
+	d := t.openDir(path, backend.DirOptions{})
+	q := t.queue(d, 1)
+	const size = 16 * block
+	t.put(q, t.create(d, "one", size), filled(size, 1))
+	t.put(q, t.create(d, "two", size), filled(size, 2))
+	want := filled(size, 1)
+	for range 60 {
+		f := t.open(d, "one")
+		own, err := t.Backend.OpenDir(path, backend.DirOptions{})
+		require.NoError(t, err)
+		read := func(p []byte) error {
+			_, err := f.ReadAt(p, 0)
+			if err == nil && !bytes.Equal(p, want) {
+				err = errors.New("the content of another file")
+			}
+			return err
+		}
+		list := func([]byte) error {
+			names, err := own.List()
+			if err == nil && len(names) != 2 {
+				err = fmt.Errorf("the names of another directory: %q", names)
+			}
+			return err
+		}
+		errs := make([]error, 4)
+		var wg sync.WaitGroup
+		begun := make(chan struct{}, len(errs))
+		for i, call := range []func([]byte) error{read, read, list, func([]byte) error { return f.Sync() }} {
+			wg.Go(func() {
+				p := make([]byte, size)
+				for first := true; errs[i] == nil; first = false {
+					errs[i] = call(p)
+					if first {
+						begun <- struct{}{}
+					}
+				}
+			})
+		}
+		for range errs {
+			<-begun
+		}
+		require.NoError(t, f.Close())
+		require.NoError(t, own.Close())
+		two := t.open(d, "two")
+		t.soon("a method of a File or Dir that is closed", wg.Wait)
+		require.NoError(t, two.Close())
+		for _, err := range errs {
+			require.ErrorIs(t, err, backend.ErrClosed)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package conformance
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountSmall mounts a small file system in memory.
+func mountSmall(path string, size int64) error {
+	return unix.Mount("none", path, "tmpfs", 0, fmt.Sprint("size=", size))
+}
+
+func unmount(path string) error { return unix.Unmount(path, 0) }
+
+// limitFileSize makes the process unable to write beyond a place in any file.
+func limitFileSize(limit int64) (undo func() error, err error) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
+		return nil, err
+	}
+	undo = func() error { return unix.Setrlimit(unix.RLIMIT_FSIZE, &old) }
+	return undo, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(limit), Max: old.Max})
+}
+
+// openDescriptors counts what the process has open.
+func openDescriptors() (n int, err error) {
+	list, err := os.ReadDir("/proc/self/fd")
+	return len(list), err
+}
+
+// virtualSize is how much of the process's address space is in use, bytes.
+func virtualSize() (int64, error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	var pages int64
+	_, err = fmt.Fscan(bytes.NewReader(text), &pages)
+	return pages * int64(os.Getpagesize()), err
+}
