@@ -100,18 +100,18 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 		e.putWrite(fl, i)
 		return
 	case res == -int32(unix.EINVAL) && fl.queue.direct:
-		// A file size limit (RLIMIT_FSIZE) inside a block cuts the write to a length that
-		// cannot be written directly. The cache takes what fits, and says what the matter is.
 		w.Err = writeThroughCache(w, op.done)
 	case res < 0:
 		w.Err = errnoOf(res)
 	case res == 0:
 		w.Err = fmt.Errorf("the kernel wrote nothing: %w", io.ErrShortWrite)
 	case op.done+int(res) < len(w.Data):
-		// The rest begins with a whole block, of which a part may be written already.
-		op.done, op.short, op.again = (op.done+int(res))&^(fl.queue.limits.Alignment-1), true, 0
-		e.putWrite(fl, i)
-		return
+		op.short, op.again = true, 0
+		if fl.goOn(op, int(res)) {
+			e.putWrite(fl, i)
+			return
+		}
+		w.Err = writeThroughCache(w, op.done+int(res))
 	}
 	if w.Err != nil {
 		fl.failed(w, op.done)
@@ -124,6 +124,18 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 	if op.sync >= 0 {
 		fl.arrived(e, op.sync, w.Err != nil)
 	}
+}
+
+// goOn moves a write on by what was written. A direct one goes on with a whole block; it cannot
+// if it did not get as far as one.
+func (fl *flight) goOn(op *writeOp, n int) bool {
+	next := op.done + n
+	if fl.queue.direct {
+		next &^= fl.queue.limits.Alignment - 1
+	}
+	moved := next > op.done
+	op.done = next
+	return moved
 }
 
 // tryAgain reports whether the kernel asks for a request to be sent again.
@@ -218,7 +230,9 @@ func (fl *flight) endSync(k int, err error) {
 	}
 }
 
-// writeThroughCache writes the rest of a write by plain system calls.
+// writeThroughCache writes the rest of a write by plain system calls. A file size limit
+// (RLIMIT_FSIZE) inside a block cuts a write to a length that cannot be written directly. The
+// cache takes what fits, and says what the matter is.
 func writeThroughCache(w *backend.Write, done int) error {
 	f := w.File.(*file)
 	if err := f.Use(); err != nil {
