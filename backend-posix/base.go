@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"unsafe"
@@ -33,6 +34,10 @@ type File interface {
 	// one.
 	Failure() error
 	Fail(err error)
+	// SyncData makes the file's data durable as Sync does, but leaves the page cache alone.
+	SyncData() error
+	// Reserve takes real blocks for a range of the file, which keeps what it holds.
+	Reserve(offset, n int64) error
 	// CheckWrite refuses a write that is not aligned, or outside the file. The file need not
 	// be in use.
 	CheckWrite(w *backend.Write) error
@@ -53,6 +58,26 @@ func (f *file) Done()          { f.leave() }
 func (f *file) Path() string   { return f.path }
 func (f *file) Failure() error { return f.failure() }
 func (f *file) Fail(err error) { f.fail(err) }
+
+func (f *file) SyncData() error {
+	if err := f.enter(); err != nil {
+		return f.wrap("sync", err)
+	}
+	defer f.leave()
+	return f.syncData()
+}
+
+func (f *file) Reserve(offset, n int64) error {
+	if err := f.enter(); err != nil {
+		return f.wrap("reserve", err)
+	}
+	defer f.leave()
+	// A system that cannot reserve got its zeros when the file was made.
+	if err := reserve(f.buffered, offset, n); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return f.wrap("reserve", err)
+	}
+	return nil
+}
 
 func (f *file) Descriptors() (buffered, direct int) {
 	if f.direct == nil {

@@ -18,25 +18,25 @@ func (q *queue) check(b *backend.Batch) error {
 	}
 	for i := range b.Writes {
 		w := &b.Writes[i]
-		f, ok := w.File.(*file)
-		if !ok || f == nil || f.dir != q.dir {
+		f, ok := q.own(w.File)
+		if !ok {
 			return fmt.Errorf("%w: write %d: the file is not of this directory", errBatch, i)
 		}
-		if err := f.enter(); err != nil {
-			return f.wrap("write", err)
+		if err := f.Use(); err != nil {
+			return fmt.Errorf("write %s: %w", f.Path(), err)
 		}
-		f.leave()
+		f.Done()
 		if len(w.Data) == 0 {
 			continue
 		}
 		if err := q.checkData(w, f); err != nil {
-			return fmt.Errorf("%w: write %d to %s: %w", errBatch, i, f.path, err)
+			return fmt.Errorf("%w: write %d to %s: %w", errBatch, i, f.Path(), err)
 		}
 	}
 	return nil
 }
 
-func (q *queue) checkData(w *backend.Write, f *file) error {
+func (q *queue) checkData(w *backend.Write, f File) error {
 	if !q.pool.holds(w.Buffer, w.Data) {
 		return errors.New("the data does not lie in a buffer of this queue")
 	}

@@ -11,23 +11,32 @@ import (
 // that keep more batches in flight were measured to be slower, see docs/performance.md:
 // a file system lets the synced writes of one file in one by one.
 type queue struct {
-	dir     *dir
-	limits  backend.Limits
-	closed  bool
-	pool    pool
-	wake    chan struct{} // holds at most one wake
-	pending *backend.Batch
-	exec    executor
+	limits   backend.Limits
+	own      func(backend.File) (File, bool)
+	carryOut func(*backend.Batch)
+	closed   bool
+	pool     pool
+	wake     chan struct{} // holds at most one wake
+	pending  *backend.Batch
 }
 
 var _ backend.Queue = (*queue)(nil)
 
-func newQueue(d *dir) *queue {
-	return &queue{
-		dir:    d,
-		limits: backend.Limits{Alignment: d.alignment, Depth: 1, PreferWritten: d.direct},
-		wake:   make(chan struct{}, 1),
+func newQueue(d *dir) backend.Queue {
+	own := func(f backend.File) (File, bool) {
+		x, ok := f.(*file)
+		return x, ok && x != nil && x.dir == d
 	}
+	x := new(executor)
+	return NewQueue(backend.Limits{Alignment: d.alignment, Depth: 1, PreferWritten: d.direct}, own, x.run)
+}
+
+// NewQueue returns a queue that carries out one batch at a time, on the goroutine that calls
+// Wait, for backends that are built on this one. own gives the file of this package behind one
+// of the caller's, if it is of the queue's directory; carryOut writes a batch that was
+// checked, and sets its errors. Limits.Depth is 1.
+func NewQueue(limits backend.Limits, own func(backend.File) (File, bool), carryOut func(*backend.Batch)) backend.Queue {
+	return &queue{limits: limits, own: own, carryOut: carryOut, wake: make(chan struct{}, 1)}
 }
 
 func (q *queue) Limits() backend.Limits { return q.limits }
@@ -63,7 +72,7 @@ func (q *queue) Wait() (*backend.Batch, error) {
 	}
 	if b := q.pending; b != nil {
 		q.pending = nil
-		q.exec.run(b)
+		q.carryOut(b)
 		return b, nil
 	}
 	<-q.wake
@@ -85,7 +94,7 @@ func (q *queue) Close() error {
 	q.closed = true
 	if b := q.pending; b != nil {
 		q.pending = nil
-		q.exec.run(b)
+		q.carryOut(b)
 	}
 	q.pool.close()
 	return nil

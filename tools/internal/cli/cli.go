@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	_ "github.com/chronik-go/wal/backend-mmap"  // only by name
 	_ "github.com/chronik-go/wal/backend-posix" // the backend of every platform
 	_ "github.com/chronik-go/wal/backend-uring" // where the kernel has io_uring
 	"github.com/chronik-go/wal/tools/internal/bench"
