@@ -79,6 +79,7 @@ func (t *T) together(what string, rounds int, work ...func(round int) error) {
 				if errs[i] = do(round); errs[i] != nil {
 					left.Store(0) // it is over for all
 				}
+				runtime.Gosched()
 			}
 		})
 	}

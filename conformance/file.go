@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 
 	"github.com/stretchr/testify/require"
 
@@ -185,6 +186,7 @@ func checkReadsDuringWrites(t *T) {
 					over = true
 				default:
 					look()
+					runtime.Gosched()
 				}
 			}
 		})
