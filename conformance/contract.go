@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +55,37 @@ func (t *T) eventually(reached func() bool) bool {
 		runtime.Gosched()
 	}
 	return true
+}
+
+// together lets goroutines work at the same time: each does its rounds, and goes on until all
+// have done theirs.
+func (t *T) together(what string, rounds int, work ...func(round int) error) {
+	t.Helper()
+	errs := make([]error, len(work))
+	var left atomic.Int32
+	left.Add(int32(len(work)))
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i, do := range work {
+		wg.Go(func() {
+			<-start
+			for round := 0; errs[i] == nil; round++ {
+				if round == rounds {
+					left.Add(-1)
+				}
+				if round >= rounds && left.Load() <= 0 {
+					return
+				}
+				if errs[i] = do(round); errs[i] != nil {
+					left.Store(0) // it is over for all
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	close(start)
+	t.soon(what, wg.Wait)
+	require.NoError(t, errors.Join(errs...), what)
 }
 
 // rng draws what is random in a check.

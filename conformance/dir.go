@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"sync"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,51 +58,46 @@ func dirChecks() []check {
 	}
 }
 
-// checkDirConcurrent lets goroutines work on names of their own and on common ones.
+// checkDirConcurrent lets goroutines work on names of their own.
 func checkDirConcurrent(t *T) {
 	d := t.newDir()
-	const workers, rounds = 4, 30
-	errs := make([]error, workers)
-	work := func(i, round int) error {
-		a, b := fmt.Sprint("a", i), fmt.Sprint("b", i)
-		f, err := d.Create(a, int64(i+1)*block)
-		if err != nil {
-			return err
-		}
-		names, err := d.List()
-		if err != nil || !slices.Contains(names, a) {
-			return fmt.Errorf("round %d: List without the %s that was made before: %q, %w", round, a, names, err)
-		}
-		if err := d.Rename(a, b); err != nil {
-			return err
-		}
-		g, err := d.Open(b)
-		if err != nil {
-			return err
-		}
-		size, sizeErr := g.Size()
-		if sizeErr == nil && size != int64(i+1)*block {
-			sizeErr = fmt.Errorf("%s has %d bytes: it is another file", b, size)
-		}
-		_, missing := d.Open(a)
-		if !errors.Is(missing, fs.ErrNotExist) {
-			return fmt.Errorf("open the old name: %w", missing)
-		}
-		return errors.Join(sizeErr, d.Sync(), f.Close(), g.Close(), d.Remove(b))
+	var work []func(int) error
+	for i := range 4 {
+		work = append(work, func(int) error { return useDir(d, i) })
 	}
-	t.soon("concurrent work on a Dir", func() {
-		var wg sync.WaitGroup
-		for i := range workers {
-			wg.Go(func() {
-				for round := 0; round < rounds && errs[i] == nil; round++ {
-					errs[i] = work(i, round)
-				}
-			})
-		}
-		wg.Wait()
-	})
-	require.NoError(t, errors.Join(errs...))
+	t.together("concurrent work on a Dir", 30, work...)
 	require.Empty(t, t.list(d))
+}
+
+// useDir calls every method on names that are the worker's own.
+func useDir(d backend.Dir, worker int) error {
+	a, b := fmt.Sprint("a", worker), fmt.Sprint("b", worker)
+	f, err := d.Create(a, int64(worker+1)*block)
+	if err != nil {
+		return err
+	}
+	names, err := d.List()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, a) {
+		return fmt.Errorf("List without the %s that was made before: %q", a, names)
+	}
+	if err := d.Rename(a, b); err != nil {
+		return err
+	}
+	g, err := d.Open(b)
+	if err != nil {
+		return err
+	}
+	size, err := g.Size()
+	if err == nil && size != int64(worker+1)*block {
+		err = fmt.Errorf("%s has %d bytes: it is another file", b, size)
+	}
+	if _, missing := d.Open(a); !errors.Is(missing, fs.ErrNotExist) {
+		err = errors.Join(err, fmt.Errorf("Open of the old name says: %v", missing)) //nolint:errorlint // it is no cause
+	}
+	return errors.Join(err, d.Sync(), f.Close(), g.Close(), d.Remove(b))
 }
 
 func checkList(t *T) {

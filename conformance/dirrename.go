@@ -38,47 +38,26 @@ func checkRename(t *T) {
 // checkRenameAtomic looks at a name while file after file takes it: each is whole.
 func checkRenameAtomic(t *T) {
 	d := t.newDir()
-	const rounds = 200
 	require.NoError(t, t.create(d, "f", block).Close())
-	done := make(chan error, 1)
-	replace := func() error {
-		for i := range rounds {
-			f, err := d.Create("next", int64(i%3+1)*block)
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(f.Close(), d.Rename("next", "f")); err != nil {
-				return err
-			}
+	replace := func(round int) error {
+		f, err := d.Create("next", int64(round%3+1)*block)
+		if err != nil {
+			return err
 		}
-		return nil
+		return errors.Join(f.Close(), d.Rename("next", "f"))
 	}
-	go func() { done <- replace() }()
-	looks := 0
-	look := func() error {
+	look := func(int) error {
 		f, err := d.Open("f")
 		if err != nil {
-			return fmt.Errorf("look %d: %w", looks, err)
+			return err
 		}
 		size, err := f.Size()
 		if err == nil && (size < block || size > 3*block || size%block != 0) {
-			err = fmt.Errorf("look %d: neither the one file nor the other: %d bytes", looks, size)
+			err = fmt.Errorf("neither the one file nor the other: %d bytes", size)
 		}
 		return errors.Join(err, f.Close())
 	}
-	var err, replaceErr error
-	t.soon("Open or Rename", func() {
-		for over := false; !over; looks++ {
-			select {
-			case replaceErr = <-done:
-				over = true
-			default:
-			}
-			err = errors.Join(err, look())
-		}
-	})
-	require.NoError(t, replaceErr)
-	require.NoError(t, err)
+	t.together("Rename, and Open meanwhile", 200, replace, look)
 	require.Equal(t, []string{"f"}, t.list(d))
 }
 
@@ -164,6 +143,7 @@ func checkQueuesApart(t *T) {
 		busy.Wake()
 		require.Nil(t, t.wait(busy))
 	}
+	t.rest(d)
 	require.Empty(t, slept, "a wake of one queue ends a Wait of another")
 	idle.Wake()
 	var err error

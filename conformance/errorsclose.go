@@ -180,6 +180,7 @@ func checkCloseDuringCalls(t *T) {
 					if first {
 						begun <- struct{}{}
 					}
+					runtime.Gosched()
 				}
 			})
 		}

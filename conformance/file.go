@@ -1,12 +1,12 @@
 package conformance
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"sync"
-	"sync/atomic"
+	"runtime"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,7 +38,7 @@ func fileChecks() []check {
 	}
 }
 
-// checkFileConcurrent uses a File from many goroutines while a queue writes to it.
+// checkFileConcurrent uses a File from several goroutines while a queue writes to it.
 func checkFileConcurrent(t *T) {
 	d := t.newDir()
 	const size = 16 * block
@@ -46,38 +46,28 @@ func checkFileConcurrent(t *T) {
 	content := filled(size, 1)
 	t.put(q, f, content)
 	half := t.buffer(q, size/2, 2)
-	var stop atomic.Bool
-	var wg sync.WaitGroup
-	errs := make([]error, 4)
-	use := func(i int) error {
+	batch := &backend.Batch{Writes: []backend.Write{{File: f, Offset: size / 2, Data: half.Bytes[:size/2], Buffer: half}}}
+	read := func(int) error {
 		p := make([]byte, size/2)
-		if _, err := f.ReadAt(p, 0); err != nil {
-			return err
+		_, err := f.ReadAt(p, 0)
+		if err == nil && !bytes.Equal(p, content[:size/2]) {
+			err = errors.New("what nobody writes is read differently")
 		}
-		if string(p) != string(content[:size/2]) {
-			return errors.New("what nobody writes is read differently")
-		}
-		if n, err := f.Size(); err != nil || n != size {
-			return fmt.Errorf("size %d: %w", n, err)
-		}
-		if i == 0 {
-			return f.Sync()
-		}
-		return nil
+		return err
 	}
-	for i := range errs {
-		wg.Go(func() {
-			for errs[i] == nil && !stop.Load() {
-				errs[i] = use(i)
-			}
+	measure := func(int) error {
+		n, err := f.Size()
+		if err == nil && n != size {
+			err = fmt.Errorf("a size of %d", n)
+		}
+		return err
+	}
+	t.together("concurrent use of a File", 50, read, read, measure,
+		func(int) error { return f.Sync() },
+		func(round int) error {
+			batch.Writes[0].Sync = round%4 == 0
+			return roundTrip(q, batch)
 		})
-	}
-	for i := range 100 {
-		t.write(q, backend.Write{File: f, Offset: size / 2, Data: half.Bytes[:size/2], Buffer: half, Sync: i%4 == 0})
-	}
-	stop.Store(true)
-	t.soon("a method of File", wg.Wait)
-	require.NoError(t, errors.Join(errs...))
 }
 
 func checkReaderAt(t *T) {
@@ -196,6 +186,7 @@ func checkReadsDuringWrites(t *T) {
 					over = true
 				default:
 					look()
+					runtime.Gosched()
 				}
 			}
 		})

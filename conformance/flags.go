@@ -4,7 +4,7 @@ import "flag"
 
 var (
 	flagDir     = flag.String("conformance.dir", "", "where to test, a directory on the `file system` in question; default: the temporary one")
-	flagSeed    = flag.Uint64("conformance.seed", 1, "`seed` of the first workload of each crash layer")
-	flagRequire = flag.String("conformance.require", "", "crash `layers`, comma-separated, that fail where they cannot run: kill, strace, shutdown, fuse, block")
+	flagSeed    = flag.Uint64("conformance.seed", 1, "`seed` of everything that is random, of the first workload of each crash layer too")
+	flagRequire = flag.String("conformance.require", "", "`layers`, comma-separated, that fail where they cannot run: backend, privilege, kill, strace, shutdown, fuse, block")
 	flagStates  = flag.Int("conformance.states", 500, "how many states of a real kernel to reach, spread over the crash layers")
 )

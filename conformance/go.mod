@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0
+	github.com/chronik-go/wal/backend-posix v0.0.0
 	github.com/chronik-go/wal/core v0.0.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sys v0.49.0
@@ -17,4 +18,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
-replace github.com/chronik-go/wal/core => ../core
+replace (
+	github.com/chronik-go/wal/backend-posix => ../backend-posix
+	github.com/chronik-go/wal/core => ../core
+)

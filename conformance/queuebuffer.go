@@ -120,6 +120,15 @@ func checkAnyGoroutine(t *T) {
 	}
 	for range 200 {
 		b := t.submit(q, backend.Write{File: f, Data: own.Bytes[:block], Buffer: own})
+		var err error
+		t.soon("Buffer, Release or Wake with a batch in flight", func() {
+			var other *backend.Buffer
+			if other, err = q.Buffer(block); err == nil {
+				q.Release(other)
+				q.Wake()
+			}
+		})
+		require.NoError(t, err)
 		got := t.wait(q)
 		for got == nil { // a wake
 			got = t.wait(q)

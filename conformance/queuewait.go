@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,16 +38,22 @@ func (t *T) end(c chan waiting) *backend.Batch {
 	return w.b
 }
 
+// rest does something else for a while: what happens by itself has had every chance to when
+// it is done.
+func (t *T) rest(d backend.Dir) {
+	t.Helper()
+	for range 50 {
+		t.list(d)
+		runtime.Gosched()
+	}
+}
+
 func checkWaitBlocks(t *T) {
 	d := t.newDir()
 	q := t.queue(d, 1)
 	for range 20 {
 		c := startWait(q)
-		// What returns by itself has had every chance to when this is done.
-		for range 50 {
-			t.list(d)
-			runtime.Gosched()
-		}
+		t.rest(d)
 		require.Empty(t, c, "Wait returns with nothing in flight and no wake")
 		q.Wake()
 		require.Nil(t, t.end(c), "a batch that was never submitted")
@@ -129,8 +137,14 @@ func checkWakeAfterClose(t *T) {
 	d := t.newDir()
 	q := t.queue(d, 1)
 	var wg sync.WaitGroup
+	var panicked atomic.Value
 	for range 4 { // before, during and after Close
 		wg.Go(func() {
+			defer func() {
+				if x := recover(); x != nil {
+					panicked.Store(fmt.Sprint(x))
+				}
+			}()
 			for range 200 {
 				q.Wake()
 			}
@@ -138,6 +152,7 @@ func checkWakeAfterClose(t *T) {
 	}
 	require.NoError(t, q.Close())
 	t.soon("Wake", func() { q.Wake(); wg.Wait() })
+	require.Nil(t, panicked.Load(), "Wake panics while the queue is closed")
 	_, err := q.Wait()
 	require.ErrorIs(t, err, backend.ErrClosed)
 }

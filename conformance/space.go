@@ -26,7 +26,7 @@ func (t *T) smallDir() (f full, ok bool) {
 	if m, own := t.Backend.(Machine); own {
 		path := t.TempDir()
 		m.SetCapacity(m.Used() + smallDisk)
-		return full{dir: t.openDir(path, backend.DirOptions{}), fill: func() { m.SetCapacity(m.Used()) }}, true
+		return full{dir: t.openDir(path, backend.DirOptions{}), fill: func() { m.SetCapacity(max(1, m.Used())) }}, true
 	}
 	if !isChild() {
 		return full{}, false

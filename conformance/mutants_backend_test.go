@@ -1,0 +1,79 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	posix "github.com/chronik-go/wal/backend-posix"
+	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/sim"
+)
+
+// mutant is a backend that breaks one promise, and the check that has to find it.
+type mutant struct {
+	breaks string
+	check  string
+	// system: it is made of the backend for files, not of the simulated disk.
+	system bool
+	hooks  hooks
+}
+
+// simulated is a broken backend on the simulated machine.
+type simulated struct {
+	backend.Backend
+	Machine
+}
+
+// factory makes the mutant.
+func (m *mutant) factory() (backend.Backend, error) {
+	b := &brokenBackend{h: m.hooks, files: map[backend.File]*brokenFile{}}
+	if m.system {
+		b.Backend = posix.New()
+		return b, nil
+	}
+	disk := sim.New(sim.Options{NoTrace: true, Depth: 2, Seed: *flagSeed})
+	b.Backend = disk
+	return simulated{b, disk}, nil
+}
+
+func mutants() []mutant { return slices.Concat(dirMutants(), fileMutants(), queueMutants()) }
+
+// impatient makes a mutant that hangs be found soon; a slow machine only adds to what is found.
+func impatient(s *suite) { s.patience = 3 * time.Second }
+
+// Every mutant is found by the check meant for it.
+func TestBackendMutants(t *testing.T) {
+	for _, m := range mutants() {
+		t.Run(m.breaks, func(t *testing.T) {
+			err := Check(m.factory, impatient, func(s *suite) { s.only = m.check })
+			require.Error(t, err, "%s does not notice: %s", m.check, m.breaks)
+			assert.Contains(t, err.Error(), m.check+": it says: ", "something else was found")
+		})
+	}
+}
+
+// What finds the mutants finds nothing where the same backends are whole.
+func TestWholeBackendsPass(t *testing.T) {
+	for _, m := range []mutant{{}, {system: true}} {
+		require.NoError(t, Check(m.factory))
+	}
+}
+
+// Every check of the contract finds a mutant, but for the few named here.
+func TestEveryCheckFindsAMutant(t *testing.T) {
+	without := []string{
+		"Backend/NameIsAWord", "Backend/ProbeTellsWhatIsMissing", // they compare words
+	}
+	for _, c := range checks() {
+		if groupOf[strings.TrimLeft(c.says, "[")[:1]] != c.group || slices.Contains(without, c.fullName()) {
+			continue
+		}
+		assert.True(t, slices.ContainsFunc(mutants(), func(m mutant) bool { return m.check == c.fullName() }),
+			"no mutant shows that %s finds anything", c.fullName())
+	}
+}
