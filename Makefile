@@ -70,6 +70,26 @@ mutants: ## break the engine in each way that loses data, check that the check m
 kill-test: ## kill a writing process 1,000 times, check that nothing acknowledged is lost
 	go run ./tools/cmd/wal-crashdemo -kills 1000 $(ARGS)
 
+# How long each fuzz target runs, with how many workers; FUZZ picks targets by name. Inputs of
+# concurrent code do not cover the same lines each time, so trying to make them smaller is cut short.
+FUZZTIME         := 60s
+FUZZ_PARALLEL    := 2
+FUZZ             := .
+FUZZMINIMIZETIME := 20x
+
+.PHONY: fuzz
+fuzz: ## run the fuzz targets of all modules, one after the other, FUZZTIME each
+	@failed=; \
+	for package in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' $(PACKAGES)); do \
+		grep -qs '^func Fuzz' "$$package"/*_test.go || continue; \
+		for target in $$(cd "$$package" && go test -list '^Fuzz' . | grep -E '^Fuzz.*$(FUZZ)' || true); do \
+			echo "--- make fuzz: $${package#$(CURDIR)/} $$target"; \
+			( cd "$$package" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) \
+				-parallel $(FUZZ_PARALLEL) -fuzzminimizetime $(FUZZMINIMIZETIME) $(ARGS) . ) || failed+=" $$target"; \
+		done; \
+	done; \
+	[ -z "$$failed" ] || { echo "make fuzz: inputs that fail are in testdata/fuzz:$$failed" >&2; exit 1; }
+
 .PHONY: lint
 lint: $(GOLANGCI) ## run golangci-lint on every module, building it first where it is missing
 	@$(call each,$(MODULES),cd "$$item" && "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" $(ARGS) ./...)

@@ -84,7 +84,7 @@ func (c check) fullName() string { return c.group + "/" + c.name }
 func checks() []check {
 	var all []check
 	for _, g := range [][]check{
-		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), crashChecks(),
+		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), logChecks(), crashChecks(),
 	} {
 		all = append(all, g...)
 	}

@@ -51,7 +51,8 @@ type badFrame struct {
 	reason   string
 	// ours: there is a frame header of this segment, or there was one.
 	ours bool
-	// misplaced: it is whole and sound, but does not belong there.
+	// misplaced: it is whole, each CRC holds, but it does not belong there or says what
+	// cannot be. No crash leaves that behind.
 	misplaced bool
 	// length is what the header says, 0 if there is none to trust.
 	length int64
@@ -124,11 +125,22 @@ func (r *frameReader) next() (*frame, error) {
 			return nil, err
 		}
 		bad.reason = err.Error()
+		bad.misplaced = bad.whole(h, b)
 		return nil, bad
 	}
 	r.position += format.AlignUp(h.Length, r.alignment)
 	r.lsn, r.chain, r.loose = h.LSN+r.frame.lsns(), h.CRC, r.loose && !r.check
 	return &r.frame, nil
+}
+
+// whole tells whether all sums hold of a frame that is bad all the same. Without a partial
+// frame it is the directory that cannot be.
+func (b *badFrame) whole(h format.FrameHeader, bytes []byte) bool {
+	if format.CRC(bytes[h.DirectoryAt():]) != h.DirectoryCRC {
+		return false
+	}
+	return b.partial == nil ||
+		b.partial.each(func(e format.Entry, _ uint64, data []byte) error { return format.CheckData(e, data) }) == nil
 }
 
 // checkData checks the data of the frame just read, and notes which entries are spoiled.

@@ -120,11 +120,9 @@ func mergeRun(run format.Run, until uint64, found []step) (list []step) {
 // from its beginning knows each partition from offset 0; else the first offset may be what
 // the next segment says.
 func (r *recovery) makeUp(i int, pt *part) bool {
-	next := int64(math.MaxInt64)
-	if r.segments[0].Number == 1 {
-		next = 0
-	} else if len(pt.steps) > 0 {
-		next = pt.steps[0].Base - pt.steps[0].Gap
+	next, copied := int64(0), int64(math.MaxInt64)
+	if r.segments[0].Number > 1 {
+		next, copied = beginsAt(pt.steps)
 	}
 	known := pt.Topic != ""
 	for j := range r.segments {
@@ -133,7 +131,11 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 				pt.Topic, pt.Partition, known = d.Topic, d.Partition, true
 			}
 			if j > i {
-				next = min(next, d.First)
+				if copied < math.MaxInt64 {
+					copied, next = min(copied, d.First), min(next, d.Next)
+				} else {
+					next = min(next, d.First)
+				}
 				break
 			}
 		}
@@ -141,8 +143,22 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 	if next == math.MaxInt64 {
 		next = 0
 	}
-	pt.First, pt.Next = next, next
+	pt.First, pt.Next = min(next, copied), next
 	return known
+}
+
+// beginsAt tells what a partition's entries in a segment say of the offsets that it had when
+// the segment began: the next one, and the first of those that were copied there, which lay
+// below it. What they do not tell is math.MaxInt64.
+func beginsAt(steps []step) (next, copied int64) {
+	copied = math.MaxInt64
+	for _, s := range steps {
+		if s.Flags&format.FlagMoved == 0 {
+			return s.Base - s.Gap, copied
+		}
+		copied = min(copied, s.Base)
+	}
+	return math.MaxInt64, copied
 }
 
 // declarationIn returns the declaration of a partition in segment i.

@@ -50,6 +50,50 @@ func TestFrameOfALaterVersion(t *testing.T) {
 	}
 }
 
+// A frame whose checksums all hold and whose content cannot be is damage, not a torn tail: no
+// crash leaves it behind. Verify says so of records too, which an open does not look at.
+func TestWholeFrameThatCannotBeIsDamage(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk)
+	appendValues(t, partition(t, m, "t", 0), 3)
+	disk = crash(t, disk)
+	for name, spoil := range map[string]func(directory, data []byte){
+		"record": func(_, data []byte) { data[0]++ },
+		"entry":  func(directory, _ []byte) { directory[15] = 0x80 }, // a negative offset
+	} {
+		after := disk.Clone()
+		require.NoError(t, after.Edit(segmentFile(1), func(b []byte) []byte {
+			forgeFrame(t, b[lastFrame(t, b):], spoil)
+			return b
+		}))
+		report, err := wal.Verify(bg, dataDir, wal.WithBackend(after))
+		require.NoError(t, err)
+		require.False(t, report.OK, name)
+		require.Zero(t, report.TornTailBytes, name)
+		m, err := wal.Open(dataDir, wal.WithBackend(after))
+		if name == "entry" {
+			require.ErrorIs(t, err, wal.ErrDamaged)
+			continue
+		}
+		require.NoError(t, err)
+		require.ErrorIs(t, readError(lookup(t, m, "t", 0), 2), wal.ErrDamaged)
+		require.NoError(t, m.Close())
+	}
+}
+
+// forgeFrame changes a frame of one entry and puts its checksums right.
+func forgeFrame(t *testing.T, b []byte, change func(directory, data []byte)) {
+	t.Helper()
+	h, err := format.ReadFrameHeader(b)
+	require.NoError(t, err)
+	require.Equal(t, 1, h.Entries)
+	data, directory := b[format.FrameHeaderSize:h.DirectoryAt()], b[h.DirectoryAt():h.Length]
+	change(directory, data)
+	binary.LittleEndian.PutUint32(directory[36:], format.CRC(data))
+	h.DirectoryCRC = format.CRC(directory)
+	format.PutFrameHeader(b, h)
+}
+
 // lastFrame is where the last frame of a segment stands.
 func lastFrame(t *testing.T, b []byte) (last int) {
 	t.Helper()
