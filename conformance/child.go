@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/chronik-go/wal/conformance/internal/writer"
@@ -28,6 +29,8 @@ type task struct {
 	// Write is to write to a log, Host to be the host of a crash layer.
 	Write *writeTask `json:",omitempty"`
 	Host  *hostTask  `json:",omitempty"`
+	// Serve is to serve what a layer mounts.
+	Serve *serveTask `json:",omitempty"`
 	// Check is the check to run the part of that is to be apart.
 	Check string `json:",omitempty"`
 	// Lock is the directory to lock until standard input ends.
@@ -56,7 +59,7 @@ func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builde
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, s.command...)
+	cmd := exec.CommandContext(ctx, self, append(slices.Clone(s.command), "-conformance.dir="+*flagDir)...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -77,6 +80,8 @@ func (s *suite) child() {
 		status, err = s.checkApart(k.Check)
 	case k.Lock != "":
 		status, err = s.hold(k.Lock)
+	case k.Serve != nil:
+		status, err = exitDone, serve(k.Serve)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -51,6 +51,8 @@ type suite struct {
 	// patience is how long a call of the backend may take: it ends what hangs.
 	patience time.Duration
 	dirs     atomic.Int64 // made on a machine of the backend's own
+	// test is the name of the test that calls Run.
+	test string
 }
 
 type skip struct {
@@ -96,6 +98,7 @@ func checks() []check {
 func Run(t *testing.T, f Factory, opts ...Option) {
 	t.Helper()
 	s := newSuite(f, opts)
+	s.test = t.Name()
 	s.command = []string{
 		"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0",
 		"-conformance.dir=" + *flagDir, fmt.Sprint("-conformance.seed=", *flagSeed), "-conformance.require=" + *flagRequire,

@@ -22,7 +22,7 @@ import (
 // other. A layer says what a crash is.
 type cycles struct {
 	s *suite
-	// name is the layer's, to repeat a failure.
+	// name is that of the check, with its group, to repeat a failure.
 	name string
 	// root is the directory below which the logs lie.
 	root string
@@ -66,23 +66,34 @@ func (c *cycles) close() error { return errors.Join(c.page.Close(), os.Remove(c.
 func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
 	for c.states < states {
 		if err := c.log(ctx, seed); err != nil {
-			return fmt.Errorf("%w\nlayer %s, seed %d; repeat with: go test -run 'TestConformance/Crash/%s$' -conformance.seed=%d -conformance.states=1",
-				err, c.name, seed, c.name, seed)
+			return c.repeat(err, seed)
 		}
 		seed++
 	}
 	return nil
 }
 
+// repeat adds to an error how to come to it again.
+func (c *cycles) repeat(err error, seed uint64) error {
+	return &repeatable{error: err, how: fmt.Sprintf(
+		"layer %s, seed %d; repeat with: go test -run '^%s$/^%s$' -conformance.seed=%d -conformance.states=1",
+		c.name, seed, strings.ReplaceAll(c.s.test, "/", "$/^"), strings.ReplaceAll(c.name, "/", "$/^"), seed)}
+}
+
+// repeatable is what a layer found, with how to come to it again.
+type repeatable struct {
+	error
+	how string
+}
+
+func (r *repeatable) Error() string { return r.error.Error() + "\n" + r.how }
+func (r *repeatable) Unwrap() error { return r.error }
+
 // log writes to a log, crashes the writer, checks, and goes on with the same log; in the end
 // it lets the writer close it.
 func (c *cycles) log(ctx context.Context, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 99))
-	plan := script.NewPlan(seed, c.ops)
-	job := writer.Job{
-		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
-		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
-	}
+	job := c.job(r, seed)
 	defer func() { _ = os.RemoveAll(job.Dir) }() // the layer's root goes with all that is left
 	rounds := 1 + r.IntN(3)
 	for n := range rounds + 1 {
@@ -91,8 +102,7 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 		if err != nil {
 			return fmt.Errorf("round %d: %w", n, err)
 		}
-		c.states++
-		c.outcomes[found.State] = true
+		c.count(found)
 		job.Done, job.Plan = found.Done, job.Plan.Next()
 	}
 	report, err := wal.Verify(ctx, job.Dir)
@@ -102,37 +112,44 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 	return err
 }
 
+// job is the first round of a seed's log.
+func (c *cycles) job(r *rand.Rand, seed uint64) writer.Job {
+	plan := script.NewPlan(seed, c.ops)
+	return writer.Job{
+		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
+		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
+	}
+}
+
+// count counts a state that was checked.
+func (c *cycles) count(found writer.Found) {
+	c.states++
+	c.outcomes[found.State] = true
+}
+
 // round runs one writer to its crash, or to its end, and checks the log.
 func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (writer.Found, error) {
 	if err := c.page.Reset(); err != nil {
 		return writer.Found{}, err
 	}
-	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath}})
+	w, err := c.start(ctx, job)
 	if err != nil {
 		return writer.Found{}, err
 	}
-	if err := cmd.Start(); err != nil {
-		return writer.Found{}, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	var before []writer.Progress
 	sample := func() (err error) {
 		before, err = c.page.Sample(job.Plan.Producers)
 		return err
 	}
-	if job.Close {
-		err = <-ended
-	} else {
-		if err := c.moment(r, job, ended); err != nil {
+	if !job.Close {
+		if err := c.moment(r, job, w.ended); err != nil {
 			return writer.Found{}, err
 		}
-		if err := c.crash(cmd, sample); err != nil {
+		if err := c.crash(w.cmd, sample); err != nil {
 			return writer.Found{}, fmt.Errorf("crash: %w", err)
 		}
-		err = <-ended
 	}
-	if err := c.ending(err, stderr); err != nil {
+	if err := c.ending(<-w.ended, w.stderr); err != nil {
 		return writer.Found{}, err
 	}
 	end, err := c.page.Sample(job.Plan.Producers)
@@ -143,6 +160,27 @@ func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (write
 		before = end
 	}
 	return c.check(ctx, job, writer.Bounds(before, end))
+}
+
+// running is a writer's process.
+type running struct {
+	cmd    *exec.Cmd
+	stderr *strings.Builder
+	ended  chan error
+}
+
+// start starts a writer.
+func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath}})
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	w := &running{cmd: cmd, stderr: stderr, ended: make(chan error, 1)}
+	go func() { w.ended <- cmd.Wait() }()
+	return w, nil
 }
 
 // moment waits until the writer is to crash: after some number of operations, or after some

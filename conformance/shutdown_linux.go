@@ -41,7 +41,7 @@ func shutdownLayer(ctx context.Context, s *suite, k *hostTask, r *report, name, 
 		return err
 	}
 	defer func() { err = errors.Join(err, fs.Close()) }()
-	c, err := newCycles(s, name, fs.Dir)
+	c, err := newCycles(s, "Crash/"+name, fs.Dir)
 	if err != nil {
 		return err
 	}
