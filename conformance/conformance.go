@@ -86,7 +86,7 @@ func (c check) fullName() string { return c.group + "/" + c.name }
 func checks() []check {
 	var all []check
 	for _, g := range [][]check{
-		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), crashChecks(),
+		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), crashChecks(), faultChecks(),
 	} {
 		all = append(all, g...)
 	}

@@ -34,6 +34,10 @@ type cycles struct {
 	crash func(cmd *exec.Cmd, sample func() error) error
 	// mayFail: the layer makes the log fail, so that a writer may end with one of its errors.
 	mayFail bool
+	// mayLose: the disk lies, so that what is acknowledged may be lost.
+	mayLose bool
+	// prepare, if there is one, is called before each round.
+	prepare func(r *rand.Rand, job writer.Job) error
 
 	ops      int
 	states   int
@@ -132,6 +136,11 @@ func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (write
 	if err := c.page.Reset(); err != nil {
 		return writer.Found{}, err
 	}
+	if c.prepare != nil {
+		if err := c.prepare(r, job); err != nil {
+			return writer.Found{}, err
+		}
+	}
 	w, err := c.start(ctx, job)
 	if err != nil {
 		return writer.Found{}, err
@@ -158,6 +167,9 @@ func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (write
 	}
 	if before == nil {
 		before = end
+	}
+	if c.mayLose {
+		before = make([]writer.Progress, len(end))
 	}
 	return c.check(ctx, job, writer.Bounds(before, end))
 }

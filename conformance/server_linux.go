@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/chronik-go/wal/conformance/internal/blockdisk"
+	"github.com/chronik-go/wal/conformance/internal/faultfs"
 	"github.com/chronik-go/wal/conformance/internal/writer"
 )
 
@@ -48,6 +49,16 @@ func serve(k *serveTask) error {
 		}
 		server.ServeConn(pipe)
 		d.Settle()
+		return nil
+	case "faults":
+		fs, err := faultfs.New(k.Dir)
+		if err != nil {
+			return err
+		}
+		if err := server.RegisterName("Server", fs); err != nil {
+			return err
+		}
+		server.ServeConn(pipe)
 		return nil
 	}
 	return fmt.Errorf("there is no server of kind %q", k.Kind)
