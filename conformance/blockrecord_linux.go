@@ -15,8 +15,7 @@ type recorded struct {
 	// jobs are the writers', one a phase.
 	jobs   []writer.Job
 	events int
-	// flushes are crash points just before a flush took effect.
-	flushes []int
+	points blockdisk.Points
 }
 
 // crash draws a state.
@@ -26,8 +25,14 @@ func (r *recorded) crash(random *rand.Rand) blockdisk.Crash {
 		Mode:  blockdisk.Mode(random.IntN(int(blockdisk.Modes))),
 		Seed:  random.Uint64(),
 	}
-	if len(r.flushes) > 0 && random.IntN(2) == 0 {
-		c.Point = r.flushes[random.IntN(len(r.flushes))]
+	switch random.IntN(4) {
+	case 0, 1:
+		if f := r.points.Flushes; len(f) > 0 {
+			c.Point = f[random.IntN(len(f))]
+		}
+	case 2:
+		p := r.points.Phases
+		c.Point = min(p[random.IntN(len(p))]+random.IntN(15), r.events)
 	}
 	return c
 }
@@ -68,7 +73,7 @@ func (b *block) record(ctx context.Context, jobs []writer.Job) (*recorded, error
 	}
 	err = errors.Join(
 		b.disk.Call("Server.Stop", nothing, &r.events),
-		b.disk.Call("Server.Points", nothing, &r.flushes),
+		b.disk.Call("Server.Points", nothing, &r.points),
 		b.fs.Unmount(),
 	)
 	return r, err

@@ -59,7 +59,8 @@ func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builde
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, append(slices.Clone(s.command), "-conformance.dir="+*flagDir)...)
+	args := append(slices.Clone(s.command), "-conformance.dir="+*flagDir, fmt.Sprint("-conformance.states=", *flagStates))
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -10,8 +10,9 @@ require (
 )
 
 require (
+	github.com/chronik-go/wal/backend-posix v0.0.0
 	github.com/fatih/color v1.13.0 // indirect
-	github.com/hanwen/go-fuse/v2 v2.12.1 // indirect
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.14 // indirect
@@ -19,3 +20,5 @@ require (
 )
 
 replace github.com/chronik-go/wal/core => ../core
+
+replace github.com/chronik-go/wal/backend-posix => ../backend-posix

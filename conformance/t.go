@@ -74,6 +74,7 @@ type recorder struct {
 	errs     []error
 	skipped  string // why
 	cleanups []func()
+	skipped  string
 }
 
 func newRecorder() *recorder {

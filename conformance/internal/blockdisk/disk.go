@@ -134,13 +134,26 @@ func (m *image) hash() (sum uint64) {
 	return sum
 }
 
-// Points returns points of a recording just before a flush took effect: the most is at stake
-// there.
-func (d *Disk) Points(_ Nothing, points *[]int) error {
+// Points are points of a recording where the most is at stake.
+type Points struct {
+	// Flushes are just before a flush took effect.
+	Flushes []int
+	// Phases are where one began: a recovery runs then.
+	Phases []int
+}
+
+// Points returns the points of a recording that ended.
+func (d *Disk) Points(_ Nothing, p *Points) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, f := range d.recordings[len(d.recordings)-1].flushes {
-		*points = append(*points, f.done)
+	r := d.recordings[len(d.recordings)-1]
+	for _, f := range r.flushes {
+		p.Flushes = append(p.Flushes, f.done)
+	}
+	for i, e := range r.events {
+		if i == 0 || e.phase != r.events[i-1].phase {
+			p.Phases = append(p.Phases, i)
+		}
 	}
 	return nil
 }

@@ -58,11 +58,14 @@ type file struct {
 
 func (f *file) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	f.disk.open.Add(1)
-	return nil, fuse.FOPEN_DIRECT_IO, 0
+	return &handle{f.disk}, fuse.FOPEN_DIRECT_IO, 0
 }
 
-func (f *file) Release(context.Context, fs.FileHandle) syscall.Errno {
-	f.disk.open.Done()
+// handle is there to be released.
+type handle struct{ disk *Disk }
+
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.disk.open.Done()
 	return 0
 }
 

@@ -41,7 +41,9 @@ type Crash struct {
 	Seed uint64
 }
 
-func (c Crash) String() string { return fmt.Sprintf("%v of what was unsynced lost, seed %d", c.Loss, c.Seed) }
+func (c Crash) String() string {
+	return fmt.Sprintf("%v of what was unsynced lost, seed %d", c.Loss, c.Seed)
+}
 
 // loser carries a crash out.
 type loser struct {
