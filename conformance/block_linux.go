@@ -41,7 +41,7 @@ var diskSize = map[string]int64{"ext4": 64 << 20, "xfs": 320 << 20}
 // How the states are spread: so many crashes of each recording, one in so many of which is the
 // beginning of another recording, up to so deep.
 const (
-	blockCrashes     = 40
+	blockCrashes     = 20
 	blockNestCrashes = 8
 	blockNestEvery   = 8
 	blockDepth       = 3

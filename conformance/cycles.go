@@ -36,6 +36,9 @@ type cycles struct {
 	mayFail bool
 	// mayLose: the disk lies, so that what is acknowledged may be lost.
 	mayLose bool
+	// soon: the next writer crashes as soon as it is started, so that what was there before is
+	// as nobody has touched it since.
+	soon bool
 	// prepare, if there is one, is called before each round.
 	prepare func(r *rand.Rand, job writer.Job) error
 
@@ -198,6 +201,10 @@ func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
 // moment waits until the writer is to crash: after some number of operations, or after some
 // time, which may be while it recovers.
 func (c *cycles) moment(r *rand.Rand, job writer.Job, ended chan error) error {
+	if c.soon {
+		c.soon = false
+		return nil
+	}
 	target := r.IntN(job.Plan.Producers*job.Plan.Ops + 1)
 	limit := time.Minute
 	if r.IntN(4) == 0 {

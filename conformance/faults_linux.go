@@ -90,11 +90,24 @@ func (x *faulty) setFaults(r *rand.Rand, job writer.Job) error {
 	if x.mayFail {
 		f.Rules = x.f.rules(r)
 	}
-	return x.fs.Call("Server.SetFaults", f, &faultfs.No{})
+	return x.set(f)
 }
 
-// powerFailure crashes the file system under a writer and mounts what is left.
+func (x *faulty) set(f faultfs.Faults) error {
+	hits := 0
+	err := x.fs.Call("Server.SetFaults", f, &hits)
+	x.hits += hits
+	return err
+}
+
+// powerFailure crashes the file system under a writer and mounts what is left. Sometimes only
+// the writer dies: what the next one then recovers was never synced by anybody, and a crash
+// comes only after it was served.
 func (x *faulty) powerFailure(cmd *exec.Cmd, sample func() error) error {
+	if !x.f.lies && x.random.IntN(3) == 0 {
+		x.soon = x.random.IntN(2) == 0
+		return errors.Join(x.set(faultfs.Faults{}), kill(cmd))
+	}
 	if err := sample(); err != nil {
 		return err
 	}

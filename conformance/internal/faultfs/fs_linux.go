@@ -52,12 +52,13 @@ type Faults struct {
 	Seed  uint64
 }
 
-// SetFaults puts rules in the place of those before. What is stuck goes on.
-func (f *FS) SetFaults(x Faults, _ *No) error {
+// SetFaults puts rules in the place of those before, and returns how often these made something
+// fail. What is stuck goes on.
+func (f *FS) SetFaults(x Faults, hits *int) error {
 	t := f.tree
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.rules.set(x.Rules, x.Seed)
+	*hits = t.rules.set(x.Rules, x.Seed)
 	return nil
 }
 
@@ -76,8 +77,7 @@ func (f *FS) Crash(c Crash, hits *int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.dead = true
-	*hits = t.rules.hits
-	t.rules.set(nil, 0)
+	*hits = t.rules.set(nil, 0)
 	f.tree = newTree(crashed(t.root, c))
 	return nil
 }

@@ -50,7 +50,8 @@ type rules struct {
 	stuck    int
 }
 
-func (r *rules) set(list []Rule, seed uint64) {
+// set puts rules in force, and returns how often those before were hit.
+func (r *rules) set(list []Rule, seed uint64) (hits int) {
 	if r.released != nil {
 		close(r.released)
 	}
@@ -58,6 +59,8 @@ func (r *rules) set(list []Rule, seed uint64) {
 	for _, x := range list {
 		r.list = append(r.list, &x)
 	}
+	hits, r.hits = r.hits, 0
+	return hits
 }
 
 // hit returns the rule that an operation falls under, nil for none.
