@@ -42,6 +42,8 @@ type writeTask struct {
 	Job writer.Job
 	// Page is the path of the ack page.
 	Page string
+	// Limits are what the process grants itself, nil for no less than usual.
+	Limits *limits `json:",omitempty"`
 }
 
 func isChild() bool { return os.Getenv(childEnv) != "" }
@@ -101,6 +103,11 @@ func (s *suite) write(k *writeTask) (status int, err error) {
 		return exitUsage, err
 	}
 	defer func() { _ = page.Close() }() // the process ends
+	if k.Limits != nil {
+		if err := k.Limits.set(); err != nil {
+			return exitUsage, err
+		}
+	}
 	if err := writer.Write(context.Background(), b, k.Job, page); err != nil {
 		return exitRefused, err
 	}

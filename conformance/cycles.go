@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,10 @@ type cycles struct {
 	// soon: the next writer crashes as soon as it is started, so that what was there before is
 	// as nobody has touched it since.
 	soon bool
+	// wrap is the command that runs writers, with its arguments; nil: they run by themselves.
+	wrap []string
+	// limits are those of writers, nil for none.
+	limits *limits
 	// prepare, if there is one, is called before each round.
 	prepare func(r *rand.Rand, job writer.Job) error
 
@@ -112,6 +117,11 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 		c.count(found)
 		job.Done, job.Plan = found.Done, job.Plan.Next()
 	}
+	return verify(ctx, job)
+}
+
+// verify checks all of a closed log.
+func verify(ctx context.Context, job writer.Job) error {
 	report, err := wal.Verify(ctx, job.Dir)
 	if err == nil && !report.OK {
 		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
@@ -186,9 +196,13 @@ type running struct {
 
 // start starts a writer.
 func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
-	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath}})
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath, Limits: c.limits}})
 	if err != nil {
 		return nil, err
+	}
+	if c.wrap != nil {
+		cmd.Args = append(append(slices.Clone(c.wrap), cmd.Path), cmd.Args[1:]...)
+		cmd.Path = c.wrap[0]
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -15,6 +15,8 @@ type fault struct {
 	rules func(r *rand.Rand) []faultfs.Rule
 	// losses are what crashes take, nil: anything.
 	losses []faultfs.Loss
+	// scene: the check is one of its own, see scenes.
+	scene bool
 	// lies: what is acknowledged may be lost, but only so that it shows.
 	lies bool
 }
@@ -164,6 +166,14 @@ var faults = []fault{
 		says: "nothing is acknowledged while its sync is under way (G1)",
 	},
 	{
+		name: "SyncStuck", scene: true,
+		says: "a sync that does not return acknowledges nothing, and stops neither readers nor those who give up (G1, G10, G12)",
+	},
+	{
+		name: "SpaceComesBack", scene: true,
+		says: "a full disk is reported as such, does not stop readers, and appends succeed as soon as there is space (G8)",
+	},
+	{
 		name: "SyncLies", rules: lie(faultfs.OpSync), lies: true,
 		says: "what a disk that lies about syncs has lost is at the end of the log, or reported as damage (G2, G6)",
 	},
@@ -176,6 +186,14 @@ var faults = []fault{
 // faultChecks are what a log has to endure of a file system that fails.
 func faultChecks() []check {
 	list := []check{{
+		group: "Faults", name: "SyscallErrors",
+		says: "a system call that fails acknowledges nothing false and loses nothing (G7, G8)",
+		run:  syscallErrors,
+	}, {
+		group: "Faults", name: "FileLimit",
+		says: "limits of the process, on the size of files and on how many are open, lose nothing (G8)",
+		run:  fileLimit,
+	}, {
 		group: "Faults", name: "BlockEIO",
 		says: "a disk that fails writes and flushes, under a kernel that then calls the same sync a success, takes nothing that is acknowledged (G7)",
 		run:  func(t *T) { t.runLayer("block", "BlockEIO", *flagStates/10) },

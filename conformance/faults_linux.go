@@ -16,6 +16,9 @@ import (
 
 func init() {
 	for _, f := range faults {
+		if f.scene {
+			continue
+		}
 		layers[f.name] = func(ctx context.Context, s *suite, k *hostTask, r *report) error {
 			return onFaultFS(ctx, s, "Faults/"+f.name, func(x *faulty) error {
 				x.f = f

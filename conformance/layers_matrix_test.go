@@ -21,6 +21,7 @@ var columns = []struct {
 	has   func(c check) bool
 }{
 	{"kill", func(c check) bool { return c.name == "Kill" }},
+	{"strace, limits", func(c check) bool { return c.name == "SyscallErrors" || c.name == "FileLimit" }},
 	{"shutdown", func(c check) bool { return strings.HasPrefix(c.name, "Shutdown") }},
 	{"block", func(c check) bool { return c.group == "Crash" && strings.HasPrefix(c.name, "Block") }},
 	{"block, EIO", func(c check) bool { return c.name == "BlockEIO" }},
