@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -222,7 +223,7 @@ func (c *cycles) moment(r *rand.Rand, job writer.Job, ended chan error) error {
 	target := r.IntN(job.Plan.Producers*job.Plan.Ops + 1)
 	limit := time.Minute
 	if r.IntN(4) == 0 {
-		target, limit = 1<<40, time.Duration(r.IntN(30_000))*time.Microsecond
+		target, limit = math.MaxInt, time.Duration(r.IntN(30_000))*time.Microsecond
 	}
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()

@@ -41,6 +41,9 @@ var errMissing = errors.New("not on this machine")
 // runLayer runs a layer in a host and reports what it found.
 func (t *T) runLayer(need layer, name string, states int) {
 	t.Helper()
+	if layers[name] == nil {
+		t.missing(need, errors.New("not on this system"))
+	}
 	if os.Geteuid() != 0 {
 		t.missing(need, errors.New("only root can mount"))
 	}
