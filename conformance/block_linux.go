@@ -50,9 +50,9 @@ const (
 	blockOps         = 150
 )
 
-// block is the layer that crashes a disk: a file system stands on one that notes what it is
+// diskLayer is the layer that crashes a disk: a file system stands on one that notes what it is
 // told, and is mounted again on each state that a crash may leave of it.
-type block struct {
+type diskLayer struct {
 	*cycles
 	o      blockOptions
 	disk   *server
@@ -93,7 +93,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 		return err
 	}
 	defer func() { err = errors.Join(err, fs.Close()) }()
-	b := &block{cycles: c, o: o, disk: disk, fs: fs, random: rand.New(rand.NewPCG(k.Seed, 11)), target: k.States}
+	b := &diskLayer{cycles: c, o: o, disk: disk, fs: fs, random: rand.New(rand.NewPCG(k.Seed, 11)), target: k.States}
 	err = b.seeds(ctx, k.Seed)
 	if v, ok := errors.AsType[*repeatable](err); ok {
 		r.Violations, err = append(r.Violations, v.Error()), nil
@@ -106,7 +106,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 }
 
 // seeds crashes the logs of one seed after the other.
-func (b *block) seeds(ctx context.Context, seed uint64) error {
+func (b *diskLayer) seeds(ctx context.Context, seed uint64) error {
 	for ; b.states < b.target; seed++ {
 		r := rand.New(rand.NewPCG(seed, 99))
 		b.random = r
@@ -122,7 +122,7 @@ func (b *block) seeds(ctx context.Context, seed uint64) error {
 
 // explore records writers on the file system, which is mounted, and checks states that crashes
 // of them leave. Afterwards the disk is as it was, and not mounted.
-func (b *block) explore(ctx context.Context, jobs []writer.Job, depth int) error {
+func (b *diskLayer) explore(ctx context.Context, jobs []writer.Job, depth int) error {
 	r, err := b.record(ctx, jobs)
 	if err != nil {
 		return errors.Join(err, b.fs.Unmount())
@@ -148,7 +148,7 @@ func (b *block) explore(ctx context.Context, jobs []writer.Job, depth int) error
 
 // state makes the disk what a crash left of it and checks that; sometimes it goes on from
 // there.
-func (b *block) state(ctx context.Context, r *recorded, c blockdisk.Crash, depth int) error {
+func (b *diskLayer) state(ctx context.Context, r *recorded, c blockdisk.Crash, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

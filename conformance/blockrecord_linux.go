@@ -46,7 +46,7 @@ func (r *recorded) crash(random *rand.Rand) blockdisk.Crash {
 // so no crash from then on may take it. That is where a recovery fails which does not sync
 // what it serves. In mode periodic there is nearly always something that nobody has synced; in
 // the others the kernel ends a sync that has begun, whoever is killed.
-func (b *block) record(ctx context.Context, jobs []writer.Job) (*recorded, error) {
+func (b *diskLayer) record(ctx context.Context, jobs []writer.Job) (*recorded, error) {
 	job := jobs[0]
 	if err := b.disk.Call("Server.Start", job.Plan.Producers, &nothing); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (b *block) record(ctx context.Context, jobs []writer.Job) (*recorded, error
 }
 
 // killed runs a writer, kills it, and checks what it leaves in the kernel.
-func (b *block) killed(ctx context.Context, job writer.Job) (writer.Found, error) {
+func (b *diskLayer) killed(ctx context.Context, job writer.Job) (writer.Found, error) {
 	w, err := b.start(ctx, job)
 	if err != nil {
 		return writer.Found{}, err

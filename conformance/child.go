@@ -61,7 +61,7 @@ func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builde
 	if err != nil {
 		return nil, nil, err
 	}
-	args := append(slices.Clone(s.command), "-conformance.dir="+*flagDir, fmt.Sprint("-conformance.states=", *flagStates))
+	args := append(slices.Clone(s.command), fmt.Sprint("-conformance.states=", *flagStates))
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	var stderr strings.Builder

@@ -42,8 +42,8 @@ func sometimes(op string, percent int, errno syscall.Errno) func(*rand.Rand) []f
 	}
 }
 
-// full is a disk that is full from some moment on, or a quota that is used up.
-func full(errno syscall.Errno) func(*rand.Rand) []faultfs.Rule {
+// outOfSpace is a disk that is full from some moment on, or a quota that is used up.
+func outOfSpace(errno syscall.Errno) func(*rand.Rand) []faultfs.Rule {
 	return func(r *rand.Rand) []faultfs.Rule {
 		n := r.IntN(20)
 		return []faultfs.Rule{{Op: faultfs.OpWrite, Errno: errno, After: n}, {Op: faultfs.OpAllocate, Errno: errno, After: n / 10}}
@@ -127,11 +127,11 @@ var faults = []fault{
 		says: "a short write is finished or reported (G8)",
 	},
 	{
-		name: "DiskFull", rules: full(syscall.ENOSPC),
+		name: "DiskFull", rules: outOfSpace(syscall.ENOSPC),
 		says: "a full disk acknowledges nothing false and loses nothing (G8)",
 	},
 	{
-		name: "QuotaExceeded", rules: full(syscall.EDQUOT),
+		name: "QuotaExceeded", rules: outOfSpace(syscall.EDQUOT),
 		says: "a quota that is used up acknowledges nothing false and loses nothing (G8)",
 	},
 	{
@@ -183,24 +183,26 @@ var faults = []fault{
 	},
 }
 
+const groupFaults = "Faults"
+
 // faultChecks are what a log has to endure of a file system that fails.
 func faultChecks() []check {
 	list := []check{{
-		group: "Faults", name: "SyscallErrors",
+		group: groupFaults, name: "SyscallErrors",
 		says: "a system call that fails acknowledges nothing false and loses nothing (G7, G8)",
 		run:  syscallErrors,
 	}, {
-		group: "Faults", name: "FileLimit",
+		group: groupFaults, name: "FileLimit",
 		says: "limits of the process, on the size of files and on how many are open, lose nothing (G8)",
 		run:  fileLimit,
 	}, {
-		group: "Faults", name: "BlockEIO",
+		group: groupFaults, name: "BlockEIO",
 		says: "a disk that fails writes and flushes, under a kernel that then calls the same sync a success, takes nothing that is acknowledged (G7)",
 		run:  func(t *T) { t.runLayer("block", "BlockEIO", *flagStates/10) },
 	}}
 	for _, f := range faults {
 		list = append(list, check{
-			group: "Faults", name: f.name, says: f.says,
+			group: groupFaults, name: f.name, says: f.says,
 			run: func(t *T) { t.runLayer("fuse", f.name, max(1, *flagStates/50)) },
 		})
 	}

@@ -27,12 +27,12 @@ func crashChecks() []check {
 			run:  func(t *T) { t.runLayer("shutdown", "ShutdownXFS", *flagStates/8) },
 		},
 		{
-			group: "Crash", name: "BlockExt4",
+			group: groupCrash, name: "BlockExt4",
 			says: "what is acknowledged survives whatever a disk may keep and lose of what was not flushed (ext4)",
 			run:  func(t *T) { t.runLayer("block", "BlockExt4", *flagStates/4) },
 		},
 		{
-			group: "Crash", name: "BlockXFS",
+			group: groupCrash, name: "BlockXFS",
 			says: "what is acknowledged survives whatever a disk may keep and lose of what was not flushed (xfs)",
 			run:  func(t *T) { t.runLayer("block", "BlockXFS", *flagStates/8) },
 		},

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var flagMatrix = flag.String("conformance.matrix", "", "run each layer on each mutant and write what caught it to `file`, as rows of a table; takes minutes")
+var flagMatrix = flag.String("conformance.matrix", "", "run each layer on each mutant and write what caught it to `file`, as rows of a table; takes many minutes")
 
 // columns are the layers of the matrix, with their checks.
 var columns = []struct {
@@ -45,8 +45,7 @@ func runOn(s *suite, c check) (skipped string, caught error) {
 
 func (m *mutant) suite(t *testing.T) *suite {
 	s := newSuite(m.factory, nil)
-	s.test = t.Name()
-	s.command = []string{"-test.run=^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$", "-test.count=1", "-test.timeout=0"}
+	s.runsIn(t)
 	return s
 }
 
@@ -55,9 +54,6 @@ func TestLayersCatchMutants(t *testing.T) {
 	if os.Geteuid() != 0 && !isChild() {
 		t.Skip("only root can mount")
 	}
-	states := *flagStates
-	*flagStates = 2000 // a layer that is not blind stops long before
-	defer func() { *flagStates = states }()
 	table := map[string]string{}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
@@ -68,6 +64,9 @@ func TestLayersCatchMutants(t *testing.T) {
 			if *flagMatrix != "" {
 				table[m.name] = m.row(s)
 			}
+			states := *flagStates
+			*flagStates = 2000 // a layer that is not blind stops long before
+			defer func() { *flagStates = states }()
 			m.requireCaught(t, s)
 		})
 	}
@@ -135,7 +134,7 @@ func matrix(rows map[string]string) string {
 // missing, else it would not see either when a backend asks for none.
 func TestBlockLayerSeesMissingFlushes(t *testing.T) {
 	s := newSuite(mutants[0].real, nil)
-	s.test, s.command = t.Name(), []string{"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0"}
+	s.runsIn(t)
 	if isChild() {
 		s.child()
 	}

@@ -74,7 +74,6 @@ type recorder struct {
 	errs     []error
 	skipped  string // why
 	cleanups []func()
-	skipped  string
 }
 
 func newRecorder() *recorder {
