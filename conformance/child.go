@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/chronik-go/wal/conformance/internal/writer"
@@ -28,6 +29,8 @@ type task struct {
 	// Write is to write to a log, Host to be the host of a crash layer.
 	Write *writeTask `json:",omitempty"`
 	Host  *hostTask  `json:",omitempty"`
+	// Serve is to serve what a layer mounts.
+	Serve *serveTask `json:",omitempty"`
 	// Check is the check to run the part of that is to be apart.
 	Check string `json:",omitempty"`
 	// Lock is the directory to lock until standard input ends.
@@ -39,6 +42,8 @@ type writeTask struct {
 	Job writer.Job
 	// Page is the path of the ack page.
 	Page string
+	// Limits are what the process grants itself, nil for no less than usual.
+	Limits *limits `json:",omitempty"`
 }
 
 func isChild() bool { return os.Getenv(childEnv) != "" }
@@ -56,7 +61,8 @@ func (s *suite) process(ctx context.Context, k task) (*exec.Cmd, *strings.Builde
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, s.command...)
+	args := append(slices.Clone(s.command), fmt.Sprint("-conformance.states=", *flagStates))
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -77,6 +83,8 @@ func (s *suite) child() {
 		status, err = s.checkApart(k.Check)
 	case k.Lock != "":
 		status, err = s.hold(k.Lock)
+	case k.Serve != nil:
+		status, err = exitDone, serve(k.Serve)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -95,6 +103,11 @@ func (s *suite) write(k *writeTask) (status int, err error) {
 		return exitUsage, err
 	}
 	defer func() { _ = page.Close() }() // the process ends
+	if k.Limits != nil {
+		if err := k.Limits.set(); err != nil {
+			return exitUsage, err
+		}
+	}
 	if err := writer.Write(context.Background(), b, k.Job, page); err != nil {
 		return exitRefused, err
 	}

@@ -51,6 +51,8 @@ type suite struct {
 	// patience is how long a call of the backend may take: it ends what hangs.
 	patience time.Duration
 	dirs     atomic.Int64 // made on a machine of the backend's own
+	// test is the name of the test that calls Run.
+	test string
 }
 
 type skip struct {
@@ -84,7 +86,7 @@ func (c check) fullName() string { return c.group + "/" + c.name }
 func checks() []check {
 	var all []check
 	for _, g := range [][]check{
-		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), logChecks(), crashChecks(),
+		backendChecks(), dirChecks(), fileChecks(), queueChecks(), errorChecks(), allocChecks(), logChecks(), crashChecks(), faultChecks(),
 	} {
 		all = append(all, g...)
 	}
@@ -96,10 +98,7 @@ func checks() []check {
 func Run(t *testing.T, f Factory, opts ...Option) {
 	t.Helper()
 	s := newSuite(f, opts)
-	s.command = []string{
-		"-test.run=^" + t.Name() + "$", "-test.count=1", "-test.timeout=0",
-		"-conformance.dir=" + *flagDir, fmt.Sprint("-conformance.seed=", *flagSeed), "-conformance.require=" + *flagRequire,
-	}
+	s.runsIn(t)
 	if isChild() {
 		s.child()
 	}
@@ -128,6 +127,15 @@ func Run(t *testing.T, f Factory, opts ...Option) {
 	}
 }
 
+// runsIn says which test the suite runs in, so that a process can be made that comes to it.
+func (s *suite) runsIn(t *testing.T) {
+	s.test = t.Name()
+	s.command = []string{
+		"-test.run=^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$", "-test.count=1", "-test.timeout=0",
+		"-conformance.dir=" + *flagDir, fmt.Sprint("-conformance.seed=", *flagSeed), "-conformance.require=" + *flagRequire,
+	}
+}
+
 // Check runs the contract checks, and those of the engine on the backend, outside a test, and
 // returns all violations, joined; each begins with the name of its check. What needs a
 // process of its own only Run can do.
@@ -135,7 +143,7 @@ func Check(f Factory, opts ...Option) error {
 	s := newSuite(f, opts)
 	var errs []error
 	for _, c := range checks() {
-		if _, ok := s.skipped(c); ok || c.group == groupCrash {
+		if _, ok := s.skipped(c); ok || c.group == groupCrash || c.group == groupFaults {
 			continue
 		}
 		r := newRecorder()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 // other. A layer says what a crash is.
 type cycles struct {
 	s *suite
-	// name is the layer's, to repeat a failure.
+	// name is that of the check, with its group, to repeat a failure.
 	name string
 	// root is the directory below which the logs lie.
 	root string
@@ -35,6 +36,17 @@ type cycles struct {
 	crash func(cmd *exec.Cmd, sample func() error) error
 	// mayFail: the layer makes the log fail, so that a writer may end with one of its errors.
 	mayFail bool
+	// mayLose: the disk lies, so that what is acknowledged may be lost.
+	mayLose bool
+	// soon: the next writer crashes as soon as it is started, so that what was there before is
+	// as nobody has touched it since.
+	soon bool
+	// wrap is the command that runs writers, with its arguments; nil: they run by themselves.
+	wrap []string
+	// limits are those of writers, nil for none.
+	limits *limits
+	// prepare, if there is one, is called before each round.
+	prepare func(r *rand.Rand, job writer.Job) error
 
 	ops      int
 	states   int
@@ -67,23 +79,34 @@ func (c *cycles) close() error { return errors.Join(c.page.Close(), os.Remove(c.
 func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
 	for c.states < states {
 		if err := c.log(ctx, seed); err != nil {
-			return fmt.Errorf("%w\nlayer %s, seed %d; repeat with: go test -run 'TestConformance/Crash/%s$' -conformance.seed=%d -conformance.states=1",
-				err, c.name, seed, c.name, seed)
+			return c.repeat(err, seed)
 		}
 		seed++
 	}
 	return nil
 }
 
+// repeat adds to an error how to come to it again.
+func (c *cycles) repeat(err error, seed uint64) error {
+	return &repeatable{error: err, how: fmt.Sprintf(
+		"layer %s, seed %d; repeat with: go test -run '^%s$/^%s$' -conformance.seed=%d -conformance.states=%d",
+		c.name, seed, strings.ReplaceAll(c.s.test, "/", "$/^"), strings.ReplaceAll(c.name, "/", "$/^"), seed, *flagStates)}
+}
+
+// repeatable is what a layer found, with how to come to it again.
+type repeatable struct {
+	error
+	how string
+}
+
+func (r *repeatable) Error() string { return r.error.Error() + "\n" + r.how }
+func (r *repeatable) Unwrap() error { return r.error }
+
 // log writes to a log, crashes the writer, checks, and goes on with the same log; in the end
 // it lets the writer close it.
 func (c *cycles) log(ctx context.Context, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 99))
-	plan := script.NewPlan(seed, c.ops)
-	job := writer.Job{
-		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
-		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
-	}
+	job := c.job(r, seed)
 	defer func() { _ = os.RemoveAll(job.Dir) }() // the layer's root goes with all that is left
 	rounds := 1 + r.IntN(3)
 	for n := range rounds + 1 {
@@ -92,10 +115,14 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 		if err != nil {
 			return fmt.Errorf("round %d: %w", n, err)
 		}
-		c.states++
-		c.outcomes[found.State] = true
+		c.count(found)
 		job.Done, job.Plan = found.Done, job.Plan.Next()
 	}
+	return verify(ctx, job)
+}
+
+// verify checks all of a closed log.
+func verify(ctx context.Context, job writer.Job) error {
 	report, err := wal.Verify(ctx, job.Dir)
 	if err == nil && !report.OK {
 		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
@@ -103,37 +130,49 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 	return err
 }
 
+// job is the first round of a seed's log.
+func (c *cycles) job(r *rand.Rand, seed uint64) writer.Job {
+	plan := script.NewPlan(seed, c.ops)
+	return writer.Job{
+		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
+		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
+	}
+}
+
+// count counts a state that was checked.
+func (c *cycles) count(found writer.Found) {
+	c.states++
+	c.outcomes[found.State] = true
+}
+
 // round runs one writer to its crash, or to its end, and checks the log.
 func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (writer.Found, error) {
 	if err := c.page.Reset(); err != nil {
 		return writer.Found{}, err
 	}
-	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath}})
+	if c.prepare != nil {
+		if err := c.prepare(r, job); err != nil {
+			return writer.Found{}, err
+		}
+	}
+	w, err := c.start(ctx, job)
 	if err != nil {
 		return writer.Found{}, err
 	}
-	if err := cmd.Start(); err != nil {
-		return writer.Found{}, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	var before []writer.Progress
 	sample := func() (err error) {
 		before, err = c.page.Sample(job.Plan.Producers)
 		return err
 	}
-	if job.Close {
-		err = <-ended
-	} else {
-		if err := c.moment(r, job, ended); err != nil {
+	if !job.Close {
+		if err := c.moment(r, job, w.ended); err != nil {
 			return writer.Found{}, err
 		}
-		if err := c.crash(cmd, sample); err != nil {
+		if err := c.crash(w.cmd, sample); err != nil {
 			return writer.Found{}, fmt.Errorf("crash: %w", err)
 		}
-		err = <-ended
 	}
-	if err := c.ending(err, stderr); err != nil {
+	if err := c.ending(<-w.ended, w.stderr); err != nil {
 		return writer.Found{}, err
 	}
 	end, err := c.page.Sample(job.Plan.Producers)
@@ -143,12 +182,44 @@ func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (write
 	if before == nil {
 		before = end
 	}
+	if c.mayLose {
+		before = make([]writer.Progress, len(end))
+	}
 	return c.check(ctx, job, writer.Bounds(before, end))
+}
+
+// running is a writer's process.
+type running struct {
+	cmd    *exec.Cmd
+	stderr *strings.Builder
+	ended  chan error
+}
+
+// start starts a writer.
+func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath, Limits: c.limits}})
+	if err != nil {
+		return nil, err
+	}
+	if c.wrap != nil {
+		cmd.Args = append(append(slices.Clone(c.wrap), cmd.Path), cmd.Args[1:]...)
+		cmd.Path = c.wrap[0]
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	w := &running{cmd: cmd, stderr: stderr, ended: make(chan error, 1)}
+	go func() { w.ended <- cmd.Wait() }()
+	return w, nil
 }
 
 // moment waits until the writer is to crash: after some number of operations, or after some
 // time, which may be while it recovers.
 func (c *cycles) moment(r *rand.Rand, job writer.Job, ended chan error) error {
+	if c.soon {
+		c.soon = false
+		return nil
+	}
 	target := r.IntN(job.Plan.Producers*job.Plan.Ops + 1)
 	limit := time.Minute
 	if r.IntN(4) == 0 {

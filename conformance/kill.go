@@ -26,13 +26,23 @@ func crashChecks() []check {
 			says: "what is acknowledged survives a power failure: everything that the kernel holds in memory is lost (xfs)",
 			run:  func(t *T) { t.runLayer("shutdown", "ShutdownXFS", *flagStates/8) },
 		},
+		{
+			group: groupCrash, name: "BlockExt4",
+			says: "what is acknowledged survives whatever a disk may keep and lose of what was not flushed (ext4)",
+			run:  func(t *T) { t.runLayer("block", "BlockExt4", *flagStates/4) },
+		},
+		{
+			group: groupCrash, name: "BlockXFS",
+			says: "what is acknowledged survives whatever a disk may keep and lose of what was not flushed (xfs)",
+			run:  func(t *T) { t.runLayer("block", "BlockXFS", *flagStates/8) },
+		},
 	}
 }
 
 // crashKill kills writers. The kernel keeps what they wrote: whatever was acknowledged up to
 // the very end must be there.
 func crashKill(t *T) {
-	c, err := newCycles(t.suite, "Kill", t.TempDir())
+	c, err := newCycles(t.suite, "Crash/Kill", t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.close()) })
 	c.crash = func(cmd *exec.Cmd, _ func() error) error { return kill(cmd) }

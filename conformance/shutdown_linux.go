@@ -41,13 +41,13 @@ func shutdownLayer(ctx context.Context, s *suite, k *hostTask, r *report, name, 
 		return err
 	}
 	defer func() { err = errors.Join(err, fs.Close()) }()
-	c, err := newCycles(s, name, fs.Dir)
+	c, err := newCycles(s, "Crash/"+name, fs.Dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	random := rand.New(rand.NewPCG(k.Seed, 5))
-	c.crash = func(cmd *exec.Cmd, sample func() error) error { return powerFailure(fs, random, cmd, sample) }
+	c.crash = func(cmd *exec.Cmd, sample func() error) error { return powerFailure(fs, random, &c.soon, cmd, sample) }
 	c.mayFail = true // its disk is gone before it is
 	if err := c.run(ctx, k.Seed, k.States); err != nil {
 		r.Violations = append(r.Violations, err.Error())
@@ -59,11 +59,15 @@ func shutdownLayer(ctx context.Context, s *suite, k *hostTask, r *report, name, 
 // powerFailure shuts the file system down under a writer and mounts it again. A sync that is
 // under way then may return without having done anything: what counts is what was
 // acknowledged before.
-func powerFailure(fs *loopfs.FS, random *rand.Rand, cmd *exec.Cmd, sample func() error) error {
-	if random.IntN(3) == 0 {
+func powerFailure(fs *loopfs.FS, random *rand.Rand, soon *bool, cmd *exec.Cmd, sample func() error) error {
+	switch random.IntN(6) {
+	case 0, 1:
 		if err := writeBackSome(fs.Dir, random); err != nil {
 			return err
 		}
+	case 2: // only the writer dies; the next one recovers what nobody ever synced
+		*soon = random.IntN(2) == 0
+		return kill(cmd)
 	}
 	if err := sample(); err != nil {
 		return err

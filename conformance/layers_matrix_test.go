@@ -1,0 +1,150 @@
+//go:build linux && !386 && !arm
+
+package conformance
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var flagMatrix = flag.String("conformance.matrix", "", "run each layer on each mutant and write what caught it to `file`, as rows of a table; takes many minutes")
+
+// columns are the layers of the matrix, with their checks.
+var columns = []struct {
+	title string
+	has   func(c check) bool
+}{
+	{"kill", func(c check) bool { return c.name == "Kill" }},
+	{"strace, limits", func(c check) bool { return c.name == "SyscallErrors" || c.name == "FileLimit" }},
+	{"shutdown", func(c check) bool { return strings.HasPrefix(c.name, "Shutdown") }},
+	{"block", func(c check) bool { return c.group == "Crash" && strings.HasPrefix(c.name, "Block") }},
+	{"block, EIO", func(c check) bool { return c.name == "BlockEIO" }},
+	{"fuse, crashes", func(c check) bool { return isFuse(c, false) }},
+	{"fuse, faults", func(c check) bool { return isFuse(c, true) }},
+}
+
+// isFuse says whether a check is one of the layer fuse, with or without faults.
+func isFuse(c check, faulty bool) bool {
+	return c.group == "Faults" && slices.ContainsFunc(faults, func(f fault) bool {
+		return f.name == c.name && (f.rules != nil) == faulty
+	})
+}
+
+// runOn runs one check on a mutant, and returns why it did not run, or what it found.
+func runOn(s *suite, c check) (skipped string, caught error) {
+	r := newRecorder()
+	r.do(func() { s.run(c, r) })
+	return r.skipped, r.err()
+}
+
+func (m *layerMutant) suite(t *testing.T) *suite {
+	s := newSuite(m.factory, nil)
+	s.runsIn(t)
+	return s
+}
+
+// Each mutant is caught by each of the checks that are there for it.
+func TestLayersCatchMutants(t *testing.T) {
+	if os.Geteuid() != 0 && !isChild() {
+		t.Skip("only root can mount")
+	}
+	table := map[string]string{}
+	for _, m := range layerMutants {
+		t.Run(m.name, func(t *testing.T) {
+			s := m.suite(t)
+			if isChild() {
+				s.child()
+			}
+			if *flagMatrix != "" {
+				table[m.name] = m.row(s)
+			}
+			states := *flagStates
+			*flagStates = 2000 // a layer that is not blind stops long before
+			defer func() { *flagStates = states }()
+			m.requireCaught(t, s)
+		})
+	}
+	if *flagMatrix != "" {
+		require.NoError(t, os.WriteFile(*flagMatrix, []byte(matrix(table)), 0o600))
+		t.Log("\n" + matrix(table))
+	}
+}
+
+func (m *layerMutant) requireCaught(t *testing.T, s *suite) {
+	for _, name := range m.caughtBy {
+		i := slices.IndexFunc(checks(), func(c check) bool { return c.group+"/"+c.name == name })
+		require.GreaterOrEqual(t, i, 0, "there is no check %s", name)
+		skipped, err := runOn(s, checks()[i])
+		if skipped != "" {
+			t.Log(skipped)
+			continue
+		}
+		require.Error(t, err, "%s is blind to this: %s", name, m.what)
+		if testing.Verbose() {
+			text := strings.Split(err.Error(), "\n")
+			t.Logf("%s: %s", name, strings.Join(text[min(1, len(text)-1):min(3, len(text))], " "))
+		}
+	}
+}
+
+// row runs all layers on a mutant and returns its row of the matrix.
+func (m *layerMutant) row(s *suite) string {
+	cells := []string{m.what}
+	for _, col := range columns {
+		cell := "blind"
+		for _, c := range checks() {
+			if !col.has(c) {
+				continue
+			}
+			skipped, err := runOn(s, c)
+			if err != nil {
+				cell = "**" + c.name + "**"
+				break
+			}
+			if skipped != "" {
+				cell = "not run"
+			}
+		}
+		cells = append(cells, cell)
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+// matrix returns the rows as a table: which check of which layer caught which mutant first.
+func matrix(rows map[string]string) string {
+	var b strings.Builder
+	b.WriteString("| mistake of the backend |")
+	for _, col := range columns {
+		fmt.Fprintf(&b, " %s |", col.title)
+	}
+	b.WriteString("\n|" + strings.Repeat("---|", len(columns)+1) + "\n")
+	for _, m := range layerMutants {
+		b.WriteString(rows[m.name])
+	}
+	return b.String()
+}
+
+// A disk that is never told to flush keeps no promise: the layer must see that flushes are
+// missing, else it would not see either when a backend asks for none.
+func TestBlockLayerSeesMissingFlushes(t *testing.T) {
+	s := newSuite(layerMutants[0].real, nil)
+	s.runsIn(t)
+	if isChild() {
+		s.child()
+	}
+	r := newRecorder()
+	r.do(func() {
+		s.run(check{name: "NoBarrier", run: func(t *T) { t.runLayer("block", "BlockExt4NoBarrier", 500) }}, r)
+	})
+	if r.skipped != "" {
+		t.Skip(r.skipped)
+	}
+	require.ErrorContains(t, r.err(), "G1")
+	t.Log(r.err())
+}
