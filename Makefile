@@ -62,6 +62,47 @@ CRASH_SEED   := 1
 crash: ## crash the log on the simulated disk in CRASH_STATES distinct ways, check every guarantee
 	go test -count=1 -timeout 60m ./conformance/crash -run 'TestCrashStates$$' -v -crash.states=$(CRASH_STATES) -crash.seed=$(CRASH_SEED)
 
+# The conformance suite on every backend: how many crashes of a real kernel each one sees,
+# and what has to be there for it. A layer that cannot run is skipped, loudly; with
+# REQUIRE=$(ALL_LAYERS), as in continuous integration, that is a failure.
+BACKENDS   := posix uring mmap
+STATES     := 5000
+ALL_LAYERS := backend,privilege,kill,strace,shutdown,fuse,block
+REQUIRE    :=
+SUITE       = go test -count=1 -timeout 10h -run '^TestConformance$$' -conformance.require=$(REQUIRE)
+
+.PHONY: conformance
+conformance: ## run the conformance suite on every backend, with STATES crashes of a real kernel each
+	@$(call each,$(BACKENDS),$(SUITE) ./backend-$$item -conformance.states=$$(( $(STATES) / $$(scripts/modes $$item) )) $(ARGS))
+
+# Every way of building and every file system, with fewer crashes.
+MATRIX_STATES := 40
+MATRIX        := $(foreach b,$(BACKENDS),$(foreach v,plain race tag,$(foreach f,ext4 xfs,$(b)/$(v)/$(f))))
+
+.PHONY: matrix
+matrix: ## run the suite on every backend: plain, race detector, linked alone; on ext4 and xfs
+	@$(call each,$(MATRIX),scripts/matrix "$$item" $(MATRIX_STATES) "$(REQUIRE)")
+	@echo "--- matrix, io_uring disabled"
+	CHRONIK_WAL_DISABLE_IO_URING=true go test -count=1 ./tools/... ./core/backend/...
+
+.PHONY: crash-nightly
+crash-nightly: ## the volume of a night: 10 million simulated states, 100,000 of a real kernel for each backend
+	@$(MAKE) crash CRASH_STATES=10000000
+	@$(MAKE) conformance STATES=100000
+
+.PHONY: crash-release
+crash-release: ## the volume of a release: 3.5 million states of real kernels over all backends
+	@$(MAKE) crash CRASH_STATES=10000000
+	@$(MAKE) conformance STATES=1170000
+
+.PHONY: kill-matrix
+kill-matrix: ## run every mutant against what may find it, and write the tables of docs/conformance.md
+	scripts/kill-matrix
+
+.PHONY: tools
+tools: ## install what the crash layers need and a Debian machine may lack
+	scripts/ci-tools
+
 .PHONY: mutants
 mutants: ## break the engine in each way that loses data, check that the check meant for it fails
 	go test -count=1 -timeout 30m ./conformance/crash -run 'TestMutants$$' -v -crash.mutants=.
