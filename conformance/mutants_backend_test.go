@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"flag"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -46,8 +48,17 @@ func mutants() []mutant { return slices.Concat(dirMutants(), fileMutants(), queu
 // impatient makes a mutant that hangs be found soon; a slow machine only adds to what is found.
 func impatient(s *suite) { s.patience = 3 * time.Second }
 
+var flagContract = flag.String("conformance.contract", "", "write the mutants and the checks that find them to `file`, as a table")
+
 // Every mutant is found by the check meant for it.
 func TestBackendMutants(t *testing.T) {
+	if *flagContract != "" {
+		rows := "| mistake of the backend | found by |\n|---|---|\n"
+		for _, m := range mutants() {
+			rows += "| " + m.breaks + " | " + m.check + " |\n"
+		}
+		require.NoError(t, os.WriteFile(*flagContract, []byte(rows), 0o600))
+	}
 	for _, m := range mutants() {
 		t.Run(m.breaks, func(t *testing.T) {
 			err := Check(m.factory, impatient, func(s *suite) { s.only = m.check })

@@ -22,6 +22,8 @@ import (
 
 var flagMutants = flag.String("crash.mutants", "", "build the mutants of the engine whose name matches, and run the suite on each")
 
+var flagMatrix = flag.String("crash.matrix", "", "write the mutants and the checks that failed to `file`, as a table")
+
 // source is the engine's source, by path.
 func source(t *testing.T) map[string]string {
 	t.Helper()
@@ -90,7 +92,7 @@ func TestMutants(t *testing.T) {
 	pattern, err := regexp.Compile(*flagMutants)
 	require.NoError(t, err)
 	files := source(t)
-	var table strings.Builder
+	var table, rows strings.Builder
 	for _, m := range mutants {
 		if !pattern.MatchString(m.name) {
 			continue
@@ -112,8 +114,12 @@ func TestMutants(t *testing.T) {
 		}
 		fmt.Println(strings.TrimSuffix(line, ","))
 		table.WriteString(line + "\n")
+		fmt.Fprintf(&rows, "| %s | %s |\n", m.name, joinChecks(checks))
 	}
 	t.Logf("mutant, verdict, checks that failed:\n%s", table.String())
+	if *flagMatrix != "" {
+		require.NoError(t, os.WriteFile(*flagMatrix, []byte("| mistake of the engine | checks that fail |\n|---|---|\n"+rows.String()), 0o600))
+	}
 }
 
 // runMutant builds the suite on a mutant, by an overlay, and runs it. It returns how often
@@ -148,6 +154,14 @@ func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Chec
 		failed["panic"]++
 	}
 	return failed, string(b)
+}
+
+func joinChecks(checks []Check) string {
+	names := make([]string, len(checks))
+	for i, c := range checks {
+		names[i] = string(c)
+	}
+	return strings.Join(names, ", ")
 }
 
 func tail(s string) string {
