@@ -27,7 +27,7 @@ func TestLayersLeaveNothing(t *testing.T) {
 			"orphaned": func(h *hostProcess) error { return h.in.Close() },
 		} {
 			t.Run(layer+"-"+end, func(t *testing.T) {
-				s := newSuite(mutants[0].real, nil)
+				s := newSuite(layerMutants[0].real, nil)
 				before := *flagDir
 				if !isChild() {
 					*flagDir = t.TempDir()
