@@ -98,7 +98,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 	if v, ok := errors.AsType[*repeatable](err); ok {
 		r.Violations, err = append(r.Violations, v.Error()), nil
 	}
-	r.States, r.Distinct = c.states, len(c.outcomes)
+	r.States, r.Distinct, r.Unmountable = c.states, len(c.outcomes), b.broken
 	if err == nil && b.broken > b.states {
 		err = fmt.Errorf("%d states could not be mounted, only %d could", b.broken, b.states)
 	}

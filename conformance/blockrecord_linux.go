@@ -73,7 +73,7 @@ func (b *diskLayer) record(ctx context.Context, jobs []writer.Job) (*recorded, e
 	if err != nil {
 		return nil, err
 	}
-	if err := b.ending(<-w.ended, w.stderr); err != nil {
+	if err := b.ending(<-w.ended, w.stderr, b.mayFail); err != nil {
 		return nil, err
 	}
 	err = errors.Join(
@@ -90,7 +90,7 @@ func (b *diskLayer) killed(ctx context.Context, job writer.Job) (writer.Found, e
 	if err != nil {
 		return writer.Found{}, err
 	}
-	if err := errors.Join(b.moment(b.random, job, w.ended), kill(w.cmd), b.ending(<-w.ended, w.stderr)); err != nil {
+	if err := errors.Join(b.moment(b.random, job, w.ended), kill(w.cmd), b.ending(<-w.ended, w.stderr, b.mayFail)); err != nil {
 		return writer.Found{}, err
 	}
 	progress, err := b.page.Sample(job.Plan.Producers)

@@ -35,7 +35,8 @@ type cycles struct {
 	// acknowledged by then must be there afterwards.
 	crash func(cmd *exec.Cmd, sample func() error) error
 	// mayFail: the layer makes the log fail, so that a writer may end with one of its errors.
-	mayFail bool
+	// crashFails: it does so by its crash.
+	mayFail, crashFails bool
 	// mayLose: the disk lies, so that what is acknowledged may be lost.
 	mayLose bool
 	// soon: the next writer crashes as soon as it is started, so that what was there before is
@@ -168,11 +169,19 @@ func (c *cycles) round(ctx context.Context, r *rand.Rand, job writer.Job) (write
 		if err := c.moment(r, job, w.ended); err != nil {
 			return writer.Found{}, err
 		}
+		select {
+		case err := <-w.ended:
+			if err := c.ending(err, w.stderr, c.mayFail); err != nil {
+				return writer.Found{}, err
+			}
+			w.ended <- nil
+		default:
+		}
 		if err := c.crash(w.cmd, sample); err != nil {
 			return writer.Found{}, fmt.Errorf("crash: %w", err)
 		}
 	}
-	if err := c.ending(<-w.ended, w.stderr); err != nil {
+	if err := c.ending(<-w.ended, w.stderr, c.mayFail || !job.Close && c.crashFails); err != nil {
 		return writer.Found{}, err
 	}
 	end, err := c.page.Sample(job.Plan.Producers)
@@ -252,8 +261,9 @@ func (c *cycles) moment(r *rand.Rand, job writer.Job, ended chan error) error {
 	}
 }
 
-// ending judges how the writer's process ended.
-func (c *cycles) ending(err error, stderr *strings.Builder) error {
+// ending judges how the writer's process ended. With mayFail it may have been an error of the
+// log.
+func (c *cycles) ending(err error, stderr *strings.Builder, mayFail bool) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -264,7 +274,7 @@ func (c *cycles) ending(err error, stderr *strings.Builder) error {
 		return violation(crash.Recovers, "the writer panicked: %s", stderr)
 	case exit.ExitCode() < 0: // killed
 		return nil
-	case exit.ExitCode() == exitRefused && c.mayFail:
+	case exit.ExitCode() == exitRefused && mayFail:
 		return nil
 	}
 	return violation(crash.Recovers, "the writer failed: %v: %s", exit, stderr)

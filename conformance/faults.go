@@ -21,10 +21,10 @@ type fault struct {
 	lies bool
 }
 
-// once fails one operation, after a few of its kind.
-func once(op string, errno syscall.Errno, after int) func(*rand.Rand) []faultfs.Rule {
+// once fails one operation, after a few of its kind, with one of some errors.
+func once(op string, after int, errnos ...syscall.Errno) func(*rand.Rand) []faultfs.Rule {
 	return func(r *rand.Rand) []faultfs.Rule {
-		return []faultfs.Rule{{Op: op, Errno: errno, After: r.IntN(after + 1), Count: 1}}
+		return []faultfs.Rule{{Op: op, Errno: errnos[r.IntN(len(errnos))], After: r.IntN(after + 1), Count: 1}}
 	}
 }
 
@@ -88,7 +88,7 @@ var faults = []fault{
 		says: "names made, changed or removed since the last sync of the directory survive or not, each by itself (G1, G2, G4)",
 	},
 	{
-		name: "SyncFailsOnce", rules: once(faultfs.OpSync, syscall.EIO, 20),
+		name: "SyncFailsOnce", rules: once(faultfs.OpSync, 20, syscall.EIO),
 		says: "a sync that fails, and then succeeds without what was lost, acknowledges nothing that was lost (G7)",
 	},
 	{
@@ -100,19 +100,19 @@ var faults = []fault{
 		says: "syncs that fail at random acknowledge nothing that was lost (G7)",
 	},
 	{
-		name: "SyncFailsInRecovery", rules: once(faultfs.OpSync, syscall.EIO, 2),
+		name: "SyncFailsInRecovery", rules: once(faultfs.OpSync, 2, syscall.EIO),
 		says: "a sync fails, the machine crashes, a sync of the recovery fails, and it crashes again (G5, G7)",
 	},
 	{
-		name: "SyncNoSpace", rules: once(faultfs.OpSync, syscall.ENOSPC, 20),
+		name: "SyncNoSpace", rules: once(faultfs.OpSync, 20, syscall.ENOSPC),
 		says: "a sync that finds no space, as with delayed allocation, is a failed sync (G7, G8)",
 	},
 	{
-		name: "SyncDirFails", rules: once(faultfs.OpSyncDir, syscall.EIO, 3),
+		name: "SyncDirFails", rules: once(faultfs.OpSyncDir, 3, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT),
 		says: "nothing is acknowledged that depends on a name that is not durable (G7)",
 	},
 	{
-		name: "WriteFailsOnce", rules: once(faultfs.OpWrite, syscall.EIO, 40),
+		name: "WriteFailsOnce", rules: once(faultfs.OpWrite, 40, syscall.EIO),
 		says: "a write that fails is not acknowledged, unless it was written once more elsewhere (G7)",
 	},
 	{
@@ -139,23 +139,23 @@ var faults = []fault{
 		says: "a file system that becomes read-only acknowledges nothing false and loses nothing (G7)",
 	},
 	{
-		name: "AllocateFails", rules: once(faultfs.OpAllocate, syscall.EIO, 2),
+		name: "AllocateFails", rules: once(faultfs.OpAllocate, 2, syscall.EIO, syscall.EOPNOTSUPP),
 		says: "space that cannot be reserved loses nothing (G7, G8)",
 	},
 	{
-		name: "CreateFails", rules: once(faultfs.OpCreate, syscall.EIO, 2),
+		name: "CreateFails", rules: once(faultfs.OpCreate, 2, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT),
 		says: "a file that cannot be made loses nothing (G7)",
 	},
 	{
-		name: "RenameFails", rules: once(faultfs.OpRename, syscall.EIO, 1),
+		name: "RenameFails", rules: once(faultfs.OpRename, 1, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT),
 		says: "a file that cannot be renamed loses nothing (G7)",
 	},
 	{
-		name: "TruncateFails", rules: once(faultfs.OpTruncate, syscall.EIO, 1),
+		name: "TruncateFails", rules: once(faultfs.OpTruncate, 1, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT),
 		says: "a file whose size cannot be set loses nothing (G7)",
 	},
 	{
-		name: "ReadFails", rules: once(faultfs.OpRead, syscall.EIO, 20),
+		name: "ReadFails", rules: once(faultfs.OpRead, 20, syscall.EIO),
 		says: "a read that fails cuts nothing off and changes nothing (G5, G6)",
 	},
 	{

@@ -24,7 +24,7 @@ func init() {
 		layers[f.name] = func(ctx context.Context, s *suite, k *hostTask, r *report) error {
 			return onFaultFS(ctx, s, "Faults/"+f.name, func(x *faulty) error {
 				x.f = f
-				x.cycles.crash, x.prepare = x.powerFailure, x.setFaults
+				x.cycles.crash, x.crashFails, x.prepare = x.powerFailure, true, x.setFaults
 				return x.run(ctx, k, r)
 			})
 		}

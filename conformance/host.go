@@ -26,6 +26,8 @@ type hostTask struct {
 type report struct {
 	// States is how many crashes were checked, Distinct how many outcomes differed.
 	States, Distinct int
+	// Unmountable is how many states no file system could be mounted on.
+	Unmountable int
 	// Violations are what was found, each with how to come to it again.
 	Violations []string
 	// Missing says why the layer cannot run on this machine.
@@ -66,6 +68,9 @@ func (t *T) runLayer(need layer, name string, states int) {
 		t.missing(need, errors.New(r.Missing))
 	}
 	t.Logf("%d crashes, %d distinct outcomes", r.States, r.Distinct)
+	if r.Unmountable > 0 {
+		t.Logf("%d more images could not be mounted", r.Unmountable)
+	}
 	for _, v := range r.Violations {
 		t.Errorf("%s", v)
 	}

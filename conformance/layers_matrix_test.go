@@ -32,7 +32,7 @@ var columns = []struct {
 // isFuse says whether a check is one of the layer fuse, with or without faults.
 func isFuse(c check, faulty bool) bool {
 	return c.group == "Faults" && slices.ContainsFunc(faults, func(f fault) bool {
-		return f.name == c.name && (f.rules != nil) == faulty
+		return f.name == c.name && (f.rules != nil || f.scene) == faulty
 	})
 }
 
@@ -64,9 +64,6 @@ func TestLayersCatchMutants(t *testing.T) {
 			if *flagMatrix != "" {
 				table[m.name] = m.row(s)
 			}
-			states := *flagStates
-			*flagStates = 2000 // a layer that is not blind stops long before
-			defer func() { *flagStates = states }()
 			m.requireCaught(t, s)
 		})
 	}
@@ -80,7 +77,7 @@ func (m *layerMutant) requireCaught(t *testing.T, s *suite) {
 	for _, name := range m.caughtBy {
 		i := slices.IndexFunc(checks(), func(c check) bool { return c.group+"/"+c.name == name })
 		require.GreaterOrEqual(t, i, 0, "there is no check %s", name)
-		skipped, err := runOn(s, checks()[i])
+		skipped, err := m.runFor(s, checks()[i])
 		if skipped != "" {
 			t.Log(skipped)
 			continue
@@ -93,16 +90,16 @@ func (m *layerMutant) requireCaught(t *testing.T, s *suite) {
 	}
 }
 
-// row runs all layers on a mutant and returns its row of the matrix.
+// row runs all layers on a mutant and returns its row of the matrix. The checks that are there
+// for the mutant are the first of their layer, and get more time.
 func (m *layerMutant) row(s *suite) string {
 	cells := []string{m.what}
 	for _, col := range columns {
+		list := slices.DeleteFunc(checks(), func(c check) bool { return !col.has(c) })
+		slices.SortStableFunc(list, func(a, b check) int { return m.meant(b) - m.meant(a) })
 		cell := "blind"
-		for _, c := range checks() {
-			if !col.has(c) {
-				continue
-			}
-			skipped, err := runOn(s, c)
+		for _, c := range list {
+			skipped, err := m.runFor(s, c)
 			if err != nil {
 				cell = "**" + c.name + "**"
 				break
@@ -114,6 +111,25 @@ func (m *layerMutant) row(s *suite) string {
 		cells = append(cells, cell)
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+// meant is 1 for a check that is there for the mutant.
+func (m *layerMutant) meant(c check) int {
+	if slices.Contains(m.caughtBy, c.fullName()) {
+		return 1
+	}
+	return 0
+}
+
+// runFor runs a check, a long time if it is there for the mutant: a layer that is not blind
+// stops long before.
+func (m *layerMutant) runFor(s *suite, c check) (skipped string, caught error) {
+	states := *flagStates
+	defer func() { *flagStates = states }()
+	if m.meant(c) > 0 {
+		*flagStates = 2000
+	}
+	return runOn(s, c)
 }
 
 // matrix returns the rows as a table: which check of which layer caught which mutant first.

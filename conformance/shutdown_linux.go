@@ -48,7 +48,7 @@ func shutdownLayer(ctx context.Context, s *suite, k *hostTask, r *report, name, 
 	defer func() { err = errors.Join(err, c.close()) }()
 	random := rand.New(rand.NewPCG(k.Seed, 5))
 	c.crash = func(cmd *exec.Cmd, sample func() error) error { return powerFailure(fs, random, &c.soon, cmd, sample) }
-	c.mayFail = true // its disk is gone before it is
+	c.crashFails = true // its disk is gone before it is
 	if err := c.run(ctx, k.Seed, k.States); err != nil {
 		r.Violations = append(r.Violations, err.Error())
 	}

@@ -102,7 +102,7 @@ func (c *cycles) undisturbed(ctx context.Context, job writer.Job) (writer.Found,
 	if err != nil {
 		return writer.Found{}, err
 	}
-	if err := c.ending(<-w.ended, w.stderr); err != nil {
+	if err := c.ending(<-w.ended, w.stderr, c.mayFail); err != nil {
 		return writer.Found{}, err
 	}
 	progress, err := c.page.Sample(job.Plan.Producers)

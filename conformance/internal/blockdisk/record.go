@@ -9,6 +9,8 @@ import (
 // recording is what a disk was told in the course of a round. Its events are numbered. A crash
 // at point n is one between the events n-1 and n.
 //
+// A write with FUA arrives as a write and a flush behind it, because a loop device has no FUA.
+//
 // What counts when is chosen so that no state comes out that a disk could not be in, and none
 // is left out that it could:
 //

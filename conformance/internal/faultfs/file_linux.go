@@ -25,13 +25,20 @@ func (i *inode) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64)
 	return fuse.ReadResultData(dest[:n]), errno
 }
 
-func (i *inode) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
+// writtenBack says whether a write is the kernel's, of pages of its cache, and not that of a
+// program: nobody would hear that such a one was short.
+func writtenBack(ctx context.Context) bool {
+	caller, ok := fuse.FromContext(ctx)
+	return ok && caller.Pid == 0
+}
+
+func (i *inode) Write(ctx context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
 	errno := i.tree.do(OpWrite, func(r *Rule) syscall.Errno {
 		i.tree.wait(r)
 		if i.tree.dead {
 			return syscall.EIO
 		}
-		if r.Short {
+		if r.Short && !writtenBack(ctx) {
 			data = data[:(len(data)/2+sector-1)/sector*sector]
 		}
 		i.n.change(change{off: off, data: bytes.Clone(data)})
