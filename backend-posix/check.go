@@ -5,22 +5,16 @@ import (
 	"fmt"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/inline"
 )
 
-// errBatch is wrapped by the error of Submit for a batch that breaks the contract.
-// It is a mistake of the caller, found before any byte of the batch was written.
-var errBatch = errors.New("invalid batch")
-
-// check refuses a batch that this queue could not carry out as promised.
-func (q *queue) check(b *backend.Batch) error {
-	if b == nil {
-		return fmt.Errorf("%w: nil", errBatch)
-	}
+// Check refuses a batch that this queue could not carry out as promised.
+func (q *queue) Check(b *backend.Batch) error {
 	for i := range b.Writes {
 		w := &b.Writes[i]
 		f, ok := q.own(w.File)
 		if !ok {
-			return fmt.Errorf("%w: write %d: the file is not of this directory", errBatch, i)
+			return fmt.Errorf("%w: write %d: the file is not of this directory", inline.ErrBatch, i)
 		}
 		if err := f.Use(); err != nil {
 			return fmt.Errorf("write %s: %w", f.Path(), err)
@@ -30,7 +24,7 @@ func (q *queue) check(b *backend.Batch) error {
 			continue
 		}
 		if err := q.checkData(w, f); err != nil {
-			return fmt.Errorf("%w: write %d to %s: %w", errBatch, i, f.Path(), err)
+			return fmt.Errorf("%w: write %d to %s: %w", inline.ErrBatch, i, f.Path(), err)
 		}
 	}
 	return nil

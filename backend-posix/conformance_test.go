@@ -14,3 +14,11 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkConformance(b *testing.B) {
+	for name, mode := range map[string]DirectMode{"direct": DirectOn, "buffered": DirectOff} {
+		b.Run(name, func(b *testing.B) {
+			conformance.Benchmark(b, func() (backend.Backend, error) { return New(WithDirect(mode)), nil })
+		})
+	}
+}

@@ -46,11 +46,13 @@ func (d *dir) pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: err}
 }
 
-// checkName refuses what is not one plain element, with the rules of every system
-// at once: a log written on one is to be opened on another.
+// checkName refuses what is not one plain element, here or elsewhere.
 func checkName(name string) error {
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") || !filepath.IsLocal(name) {
-		return backend.ErrName
+	if err := backend.CheckName(name); err != nil {
+		return err
+	}
+	if !filepath.IsLocal(name) { // a device of Windows
+		return fmt.Errorf("%q: %w", name, backend.ErrName)
 	}
 	return nil
 }
@@ -60,7 +62,7 @@ func checkName(name string) error {
 func (d *dir) begin(op string, changes bool, names ...string) error {
 	for _, n := range names {
 		if err := checkName(n); err != nil {
-			return fmt.Errorf("%s %q: %w", op, n, err)
+			return fmt.Errorf("%s: %w", op, err)
 		}
 	}
 	if changes && d.readOnly {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/inline"
 )
 
 // bothModesQueue runs a test for each way a queue can write.
@@ -83,10 +84,10 @@ func TestSubmitRefuses(t *testing.T) {
 			"a place in a block": bad(func(w *backend.Write) { w.Data = buf.Bytes[256 : 256+align] }),
 		} {
 			t.Run(name, func(t *testing.T) {
-				require.ErrorIs(t, q.Submit(&backend.Batch{Writes: []backend.Write{good, w}}), errBatch)
+				require.ErrorIs(t, q.Submit(&backend.Batch{Writes: []backend.Write{good, w}}), inline.ErrBatch)
 			})
 		}
-		require.ErrorIs(t, q.Submit(nil), errBatch)
+		require.ErrorIs(t, q.Submit(nil), inline.ErrBatch)
 	})
 }
 

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -33,6 +34,8 @@ func backendChecks() []check {
 			says: "[B9] It makes nothing: Create is ignored."},
 		{group: groupBackend, name: "ReadOnlyRefusesChanges", run: checkReadOnly,
 			says: "[B10] Create, Rename, Remove, Queue and File.Resize fail with an error wrapping fs.ErrPermission; everything else works, and needs no permission to write."},
+		{group: groupBackend, name: "ConcurrentUse", run: checkBackendConcurrent,
+			says: "[B11] All methods may be called concurrently."},
 	}
 }
 
@@ -149,6 +152,19 @@ func checkMovedDir(t *T) {
 	require.Empty(t, t.list(t.readOnly(is)))
 	require.Empty(t, t.list(t.readOnly(was)), "something is made where another directory is now")
 	require.NoError(t, t.openDir(was, backend.DirOptions{}).Lock(), "another directory is locked")
+}
+
+// checkBackendConcurrent lets several make the same directories.
+func checkBackendConcurrent(t *T) {
+	parent := t.TempDir()
+	open := func(round int) error {
+		d, err := t.Backend.OpenDir(t.join(parent, fmt.Sprint(round), "a", "b"), backend.DirOptions{Create: true})
+		if err != nil {
+			return err
+		}
+		return errors.Join(t.Backend.Probe(), d.Close())
+	}
+	t.together("OpenDir of the same new directory", 50, open, open, open, open)
 }
 
 func checkReadOnlyCreate(t *T) {

@@ -119,12 +119,16 @@ func (c *cycles) log(ctx context.Context, seed uint64) error {
 		c.count(found)
 		job.Done, job.Plan = found.Done, job.Plan.Next()
 	}
-	return verify(ctx, job)
+	return c.verify(ctx, job)
 }
 
 // verify checks all of a closed log.
-func verify(ctx context.Context, job writer.Job) error {
-	report, err := wal.Verify(ctx, job.Dir)
+func (c *cycles) verify(ctx context.Context, job writer.Job) error {
+	b, err := c.s.factory()
+	if err != nil {
+		return err
+	}
+	report, err := wal.Verify(ctx, job.Dir, wal.WithBackend(b))
 	if err == nil && !report.OK {
 		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
 	}

@@ -16,7 +16,7 @@ const groupDir = "Dir"
 func dirChecks() []check {
 	return []check{
 		{group: groupDir, name: "ConcurrentUse", run: checkDirConcurrent,
-			says: "[D1] All methods may be called concurrently."},
+			says: "[D1] Its methods may be called concurrently."},
 		{group: groupDir, name: "LockExcludes", run: checkLockExcludes,
 			says: "[D2] It does not wait: it fails with an error wrapping ErrLocked if another open Dir, of this or another process, holds the lock."},
 		{group: groupDir, name: "LockAgain", run: checkLockAgain,

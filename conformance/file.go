@@ -18,7 +18,7 @@ const groupFile = "File"
 func fileChecks() []check {
 	return []check{
 		{group: groupFile, name: "ConcurrentUse", run: checkFileConcurrent,
-			says: "[F1] All methods may be called concurrently."},
+			says: "[F1] Its methods may be called concurrently."},
 		{group: groupFile, name: "ReadAtFollowsReaderAt", run: checkReaderAt,
 			says: "[F2] It follows io.ReaderAt: fewer bytes than asked for come with an error, at the end of the file with io.EOF."},
 		{group: groupFile, name: "ReadsSeeWrites", run: checkReadsSeeWrites,

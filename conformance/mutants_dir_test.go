@@ -76,6 +76,16 @@ func openMutants() []mutant {
 				o.ReadOnly = false
 				return b.openInside(path, o)
 			}}},
+		{breaks: "who is second to make a directory fails", check: "Backend/ConcurrentUse", system: true, hooks: hooks{
+			openDir: func(b *brokenBackend, path string, o backend.DirOptions) (backend.Dir, error) {
+				if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && o.Create {
+					runtime.Gosched()
+					if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Mkdir(path, 0o700)); err != nil {
+						return nil, err
+					}
+				}
+				return b.openInside(path, o)
+			}}},
 		{breaks: "the lock excludes nobody", check: "Dir/LockExcludes", hooks: hooks{
 			lock: func(*brokenDir) error { return nil }}},
 		{breaks: "Lock waits", check: "Dir/LockExcludes", hooks: hooks{

@@ -90,7 +90,7 @@ func (c *cycles) besides(ctx context.Context, seed uint64, limits *limits) error
 			return fmt.Errorf("partition %d holds %d of %d operations", i, d[1], job.Plan.Ops)
 		}
 	}
-	return verify(ctx, job)
+	return c.verify(ctx, job)
 }
 
 // undisturbed runs a writer to its end and checks the log.

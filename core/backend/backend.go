@@ -32,6 +32,7 @@ package backend
 import (
 	"errors"
 	"io"
+	"io/fs"
 )
 
 // ErrLocked is wrapped by Dir.Lock when another writer holds the directory.
@@ -43,10 +44,12 @@ var ErrNotRegular = errors.New("not a regular file")
 // ErrName is wrapped by every Dir method that is given an unacceptable name.
 var ErrName = errors.New("not a plain file name")
 
-// ErrClosed is wrapped by every method called after Close.
-var ErrClosed = errors.New("closed")
+// ErrClosed is wrapped by every method called after Close. It is the error that methods of
+// os.File return then.
+var ErrClosed = fs.ErrClosed
 
-// Backend makes directories accessible. All methods may be called concurrently.
+// Backend makes directories accessible.
+// [B11] All methods may be called concurrently.
 type Backend interface {
 	// Name is the backend's name as users write it.
 	// [B1] It is lower-case letters, digits and hyphens, and always the same.
@@ -83,7 +86,7 @@ type DirOptions struct {
 }
 
 // Dir is one open directory.
-// [D1] All methods may be called concurrently.
+// [D1] Its methods may be called concurrently.
 type Dir interface {
 	// Lock takes the directory for one writer.
 	// [D2] It does not wait: it fails with an error wrapping ErrLocked if another open
@@ -145,7 +148,7 @@ type Dir interface {
 }
 
 // File is one open file. A file may be open more than once, each time independently.
-// [F1] All methods may be called concurrently.
+// [F1] Its methods may be called concurrently.
 type File interface {
 	// ReadAt reads.
 	// [F2] It follows io.ReaderAt: fewer bytes than asked for come with an error, at

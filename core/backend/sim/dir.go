@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io/fs"
-	"strings"
 	"syscall"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -27,14 +26,10 @@ var _ backend.Dir = (*dir)(nil)
 const maxName = 255
 
 func checkName(name string) error {
-	switch {
-	case name == "", name == ".", name == "..",
-		strings.ContainsAny(name, "/\\\x00"):
-		return fmt.Errorf("%q: %w", name, backend.ErrName)
-	case len(name) > maxName:
+	if len(name) > maxName {
 		return syscall.ENAMETOOLONG
 	}
-	return nil
+	return backend.CheckName(name)
 }
 
 // begin starts an operation on the directory, as Disk.begin does.
