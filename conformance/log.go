@@ -35,8 +35,13 @@ func logChecks() []check {
 		{group: "Log", name: "ManyPartitions", says: "thousands of partitions share a log", run: logManyPartitions},
 		{group: "Log", name: "BadInput", says: "G11 bad-input: bad input gets a typed error and changes nothing", run: logBadInput},
 		{group: "Log", name: "BadFiles", says: "G11 bad-input: a segment that is a link, a FIFO or a directory is refused", run: logBadFiles},
-		{group: "Log", name: "FileModes", says: "G11 bad-input: files have mode 0600 and directories 0700 under any umask", run: logFileModes},
+		{group: "Log", name: "FileModes", says: "G11 bad-input: files have mode 0600 and directories 0700 under any umask", run: logFileModes, apart: logFileModesUmask},
 		{group: "Log", name: "BoundedQueue", says: "G12 bounded-memory: a full queue blocks until the context ends, or is ErrBackpressure with WithNoWait", run: logBoundedQueue},
+		{group: "Log", name: "NoSpace", says: "G8 no-space: on a full disk appends fail with ErrNoSpace, all else works, and they succeed again once there is space", run: logNoSpace, apart: logNoSpace},
+		{group: "Log", name: "Linearizable", says: "what clients do to a partition at the same time is as if they did it one after the other", run: logLinearizable},
+		{group: "Log", name: "Leaks", says: "a log that is closed leaves no goroutine, descriptor, mapping or memory behind", run: logLeaks},
+		{group: "Log", name: "Cycles", says: "thousands of open, append, close cycles lose nothing and leave nothing behind", run: logCycles},
+		{group: "Log", name: "Stress", says: "G10 whole-and-acked: many producers, readers and followers at once, while segments rotate and old ones go", run: logStress},
 	}
 }
 

@@ -30,7 +30,7 @@ func logBadInput(t *T) {
 	require.NoError(e, p.TruncateBefore(e.ctx, 2))
 	before := m.Stats()
 
-	for _, topic := range []string{"", ".", "..", "a/b", "/", `a\b`, "a\x00b", "\xff", strings.Repeat("x", 250)} {
+	for _, topic := range []string{"", ".", "..", "a/b", "/", `a\b`, "a\x00b", "a\nb", "\xff", strings.Repeat("x", 250)} {
 		_, err := m.Append(e.ctx, topic, 0, wal.Record{})
 		require.ErrorIs(e, err, wal.ErrInvalid, "%q", topic)
 	}
@@ -141,28 +141,42 @@ func logFileModes(t *T) {
 	if !hasModes {
 		t.Skipf("there are no modes here")
 	}
-	e := t.engine(wal.WithShards(2), wal.WithRecycleLimit(1), wal.WithMoveLimit(1))
+	t.engine(wal.WithShards(2), wal.WithRecycleLimit(1), wal.WithMoveLimit(1)).fileModes()
+}
+
+// logFileModesUmask is logFileModes under other umasks.
+func logFileModesUmask(t *T) {
+	if !hasModes {
+		return
+	}
+	for _, mask := range masks {
+		e := t.engine(wal.WithShards(2), wal.WithRecycleLimit(1), wal.WithMoveLimit(1))
+		umask(mask)
+		e.fileModes()
+		umask(0o022)
+	}
+}
+
+// fileModes has a log make files and directories of all kinds, and looks at their modes.
+func (e *engine) fileModes() {
+	e.Helper()
 	e.dir = filepath.Join(e.dir, "new")
 	m := e.openLog()
 	for i := range 8 {
 		e.fillLog(e.part(m, "a", i), 200, 0)
 		require.NoError(e, e.part(m, "a", i).TruncateBefore(e.ctx, 190))
 	}
-	look := func() {
-		files := 0
-		for path, print := range e.fingerprint() {
-			want := "-rw-------"
-			if strings.HasPrefix(print, "d") {
-				want = "drwx------"
-			} else {
-				files++
-			}
-			require.True(e, strings.HasPrefix(print, want), "%s has mode %.10s", path, print)
-		}
-		require.Greater(e, files, 3)
-	}
 	e.closeLog(m)
-	look()
+	files := 0
+	for path, what := range e.fingerprint() {
+		want := "drwx------"
+		if !strings.HasPrefix(what, "d") {
+			want = "-rw-------"
+			files++
+		}
+		require.True(e, strings.HasPrefix(what, want), "%s has mode %.10s", path, what)
+	}
+	require.Greater(e, files, 3)
 }
 
 // heldBackend is a backend that carries nothing out while it is held.

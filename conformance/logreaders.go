@@ -152,13 +152,33 @@ func logFollowers(t *T) {
 	m := e.openLog()
 	p := e.part(m, "a", 0)
 	e.fillLog(p, 10, 0)
-	const total = 2000
+	const total = int64(2000)
 	c := e.crew()
 	for i := range int64(4) {
 		c.do(func(ctx context.Context) error { return followTo(ctx, p, 3*i, total) })
 	}
-	e.fillLog(p, total-10, 0)
+	e.fillLog(p, int(total)-10, 0)
 	require.NoError(e, c.wait())
+
+	// Each record comes at once, not with the next one.
+	seen := newEvents[int64]()
+	each := e.crew()
+	each.do(func(ctx context.Context) error {
+		for r, err := range p.Follow(ctx, total) {
+			if err != nil {
+				return err
+			}
+			if seen.add(r.Offset); r.Offset == total+39 {
+				break
+			}
+		}
+		return nil
+	})
+	for n := range int64(40) {
+		e.fillLog(p, 1, 0)
+		require.Equal(e, total+n, await(e, seen, "a record to its follower"))
+	}
+	require.NoError(e, each.wait())
 
 	// From here on nothing comes any more.
 	ended := e.crew()
@@ -166,7 +186,7 @@ func logFollowers(t *T) {
 	ends := newEvents[error]()
 	for _, ctx := range []context.Context{ctx, e.ctx, e.ctx} {
 		ended.do(func(context.Context) error {
-			for _, err := range p.Follow(ctx, total) {
+			for _, err := range p.Follow(ctx, total+40) {
 				ends.add(err)
 			}
 			return nil

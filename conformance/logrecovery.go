@@ -12,22 +12,40 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
-// copyLog copies the files of a log as they are now: what a process that is killed leaves. What
-// the log does in the background meanwhile may take files away.
+// copyLog copies the files of a log as they are now: what a process that is killed leaves. It
+// begins again where the log has taken a file away meanwhile.
 func (e *engine) copyLog() *engine {
 	e.Helper()
 	after := &engine{T: e.T, dir: e.TempDir(), ctx: e.ctx, opts: e.opts}
+	require.True(e, e.eventually(func() bool {
+		names := e.files()
+		for _, name := range names {
+			b, err := os.ReadFile(filepath.Join(e.dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				return false
+			}
+			require.NoError(e, err)
+			require.NoError(e, os.WriteFile(filepath.Join(after.dir, name), b, 0o600))
+		}
+		for _, name := range after.files() {
+			if !slices.Contains(names, name) {
+				require.NoError(e, os.Remove(filepath.Join(after.dir, name)))
+			}
+		}
+		return slices.Equal(names, e.files())
+	}), "the log's files do not stay the same for long enough to be copied")
+	return after
+}
+
+// files are the names in the log's directory.
+func (e *engine) files() (names []string) {
+	e.Helper()
 	list, err := os.ReadDir(e.dir)
 	require.NoError(e, err)
 	for _, x := range list {
-		b, err := os.ReadFile(filepath.Join(e.dir, x.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		require.NoError(e, err)
-		require.NoError(e, os.WriteFile(filepath.Join(after.dir, x.Name()), b, 0o600))
+		names = append(names, x.Name())
 	}
-	return after
+	return names
 }
 
 // lastFile is the newest segment.

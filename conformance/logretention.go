@@ -102,7 +102,9 @@ func logRecycled(t *T) {
 	m := e.openLog()
 	p := e.part(m, "a", 0)
 	for m.Stats().Recycled < 6 { // until e.ctx ends
-		e.fillLog(p, 60, 0)
+		for range 30 { // one a frame: frames of the next life of a file stand where old ones stood
+			e.fillLog(p, 1, 0)
+		}
 		require.NoError(e, p.TruncateBefore(e.ctx, p.NextOffset()-3))
 	}
 	for range 40 {

@@ -18,7 +18,7 @@ func TestSimKeepsTheContract(t *testing.T) {
 			const why = "it has crashes of its own: see package crash"
 			opts := []Option{Skip("Crash", why), Skip("Faults", why)}
 			if !o.NoTrace {
-				opts = append(opts, Skip("Alloc", "a trace takes memory"))
+				opts = append(opts, Skip("Alloc", "a trace takes memory"), Skip("Log", "a trace takes memory"))
 			}
 			Run(t, func() (backend.Backend, error) { return sim.New(o), nil }, opts...)
 		})

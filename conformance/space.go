@@ -19,30 +19,51 @@ type full struct {
 	fill func()
 }
 
-// smallDir makes a directory on a disk that can be filled: a simulated one in run, and one
-// that only a process of its own can have in apart. ok is false in run of any other backend.
+// smallDir makes a directory on a small disk; ok is as for smallPath.
 func (t *T) smallDir() (f full, ok bool) {
 	t.Helper()
-	if m, own := t.Backend.(Machine); own {
-		path := t.TempDir()
-		m.SetCapacity(m.Used() + smallDisk)
-		return full{dir: t.openDir(path, backend.DirOptions{}), fill: func() { m.SetCapacity(max(1, m.Used())) }}, true
-	}
-	if !isChild() {
+	s, ok := t.smallPath()
+	if !ok {
 		return full{}, false
 	}
-	path := t.TempDir()
-	if err := mountSmall(path, smallDisk); err != nil {
-		t.missing(layerPrivilege, err)
-	}
-	t.Cleanup(func() { require.NoError(t, unmount(path), "something is still open") })
-	d, err := t.Backend.OpenDir(path, backend.DirOptions{})
+	d, err := t.Backend.OpenDir(s.path, backend.DirOptions{})
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.missing(layerPrivilege, err) // the backend asks for more than a file system in memory
 	}
 	require.NoError(t, err)
 	t.closing("Dir", d)
-	return full{dir: d, fill: func() { t.fillDisk(t.join(path, "filler")) }}, true
+	return full{dir: d, fill: s.fill}, true
+}
+
+// small is a small disk: fill takes its last byte, free gives back what fill took.
+type small struct {
+	path       string
+	fill, free func()
+}
+
+// smallPath makes a disk that can be filled: a simulated one in run, and one that only a
+// process of its own can have in apart. ok is false in run of any other backend.
+func (t *T) smallPath() (s small, ok bool) {
+	t.Helper()
+	if m, own := t.Backend.(Machine); own {
+		s.path = t.TempDir()
+		m.SetCapacity(m.Used() + smallDisk)
+		s.fill = func() { m.SetCapacity(max(1, m.Used())) }
+		s.free = func() { m.SetCapacity(m.Used() + smallDisk) }
+		return s, true
+	}
+	if !isChild() {
+		return s, false
+	}
+	s.path = t.TempDir()
+	if err := mountSmall(s.path, smallDisk); err != nil {
+		t.missing(layerPrivilege, err)
+	}
+	t.Cleanup(func() { require.NoError(t, unmount(s.path), "something is still open") })
+	filler := t.join(s.path, "filler")
+	s.fill = func() { t.fillDisk(filler) }
+	s.free = func() { require.NoError(t, os.Remove(filler)) }
+	return s, true
 }
 
 // fillDisk leaves no byte free.

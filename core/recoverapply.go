@@ -23,7 +23,7 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 		p = &Partition{topic: pt.Topic, num: pt.Partition, shard: r.s, id: pt.id}
 		p.extents.begin(pt.Declaration)
 		r.partitions[pt.id] = p
-		r.begun[pt.id] = beginning{Declaration: pt.Declaration, seg: g, before: max(pt.declared, g.FirstLSN)}
+		r.begun[pt.id] = beginning{Declaration: pt.Declaration, seg: g, before: pt.begins(g)}
 	}
 	p.declared = g
 	p.exists.Store(true)

@@ -32,6 +32,14 @@ func (p *part) firstLSN() uint64 {
 	return math.MaxUint64
 }
 
+// begins is an LSN before which all stood that the partition held when the segment began.
+func (p *part) begins(g *segment) uint64 {
+	if lsn := p.firstLSN(); g.guessed && p.declared == 0 && lsn < math.MaxUint64 {
+		return lsn // where the segment began nobody knows
+	}
+	return max(p.declared, g.FirstLSN)
+}
+
 // parts returns what segment i holds of each partition. Where its frames are damaged and
 // its footer is not, the footer tells what is missing.
 func (r *recovery) parts(i int) []part {
