@@ -13,15 +13,15 @@ import (
 func checkRename(t *T) {
 	d := t.newDir()
 	q := t.queue(d, 1)
-	make := func(name string, kind int) {
+	write := func(name string, kind int) {
 		f := t.create(d, name, block)
 		t.put(q, f, filled(block, kind))
 		require.NoError(t, f.Close())
 	}
-	make("a", 1)
+	write("a", 1)
 	require.NoError(t, d.Rename("a", "b"))
 	require.Equal(t, []string{"b"}, t.list(d))
-	make("c", 2)
+	write("c", 2)
 	require.NoError(t, d.Rename("c", "b"))
 	require.Equal(t, []string{"b"}, t.list(d))
 	t.same(filled(block, 2), t.content(t.open(d, "b")), "the file that replaced another one")

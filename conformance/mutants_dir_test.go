@@ -36,7 +36,7 @@ func openMutants() []mutant {
 			openDir: func(b *brokenBackend, path string, o backend.DirOptions) (backend.Dir, error) {
 				d, err := b.openInside(path, o)
 				if o.Create {
-					err = errors.Join(err, os.Chmod(path, 0o755)) //nolint:gosec // what the mutant does wrong
+					err = errors.Join(err, os.Chmod(path, 0o755))
 				}
 				return d, err
 			}}},
@@ -195,7 +195,7 @@ func nameMutants() []mutant {
 				if err != nil {
 					return nil, err
 				}
-				return f, os.Chmod(filepath.Join(d.path, name), 0o644) //nolint:gosec // what the mutant does wrong
+				return f, os.Chmod(filepath.Join(d.path, name), 0o644)
 			}}},
 		{breaks: "a file without space stays", check: "Dir/CreateWithoutSpace", hooks: hooks{
 			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
