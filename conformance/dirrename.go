@@ -129,14 +129,7 @@ func checkQueuesApart(t *T) {
 	d := t.newDir()
 	f := t.create(d, "f", 2*block)
 	idle, busy := t.queue(d, 1), t.queue(d, 1)
-	slept := make(chan error, 1)
-	go func() {
-		b, err := idle.Wait()
-		if b != nil {
-			err = errors.New("a queue returns a batch of another one")
-		}
-		slept <- err
-	}()
+	slept := startWait(idle)
 	buf, own := t.buffer(busy, block, 1), t.buffer(idle, block, 2)
 	for range 50 {
 		t.write(busy, backend.Write{File: f, Data: buf.Bytes[:block], Buffer: buf})
@@ -146,9 +139,7 @@ func checkQueuesApart(t *T) {
 	t.rest(d)
 	require.Empty(t, slept, "a wake of one queue ends a Wait of another")
 	idle.Wake()
-	var err error
-	t.soon("Wait", func() { err = <-slept })
-	require.NoError(t, err)
+	require.Nil(t, t.end(slept), "a queue returns a batch of another one")
 	require.NoError(t, busy.Close())
 	t.write(idle, backend.Write{File: f, Offset: block, Data: own.Bytes[:block], Buffer: own, Sync: true})
 	t.same(append(filled(block, 1), filled(block, 2)...), t.content(f), "a file written by two queues")
