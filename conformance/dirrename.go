@@ -13,15 +13,15 @@ import (
 func checkRename(t *T) {
 	d := t.newDir()
 	q := t.queue(d, 1)
-	make := func(name string, kind int) {
+	write := func(name string, kind int) {
 		f := t.create(d, name, block)
 		t.put(q, f, filled(block, kind))
 		require.NoError(t, f.Close())
 	}
-	make("a", 1)
+	write("a", 1)
 	require.NoError(t, d.Rename("a", "b"))
 	require.Equal(t, []string{"b"}, t.list(d))
-	make("c", 2)
+	write("c", 2)
 	require.NoError(t, d.Rename("c", "b"))
 	require.Equal(t, []string{"b"}, t.list(d))
 	t.same(filled(block, 2), t.content(t.open(d, "b")), "the file that replaced another one")
@@ -129,14 +129,7 @@ func checkQueuesApart(t *T) {
 	d := t.newDir()
 	f := t.create(d, "f", 2*block)
 	idle, busy := t.queue(d, 1), t.queue(d, 1)
-	slept := make(chan error, 1)
-	go func() {
-		b, err := idle.Wait()
-		if b != nil {
-			err = errors.New("a queue returns a batch of another one")
-		}
-		slept <- err
-	}()
+	slept := startWait(idle)
 	buf, own := t.buffer(busy, block, 1), t.buffer(idle, block, 2)
 	for range 50 {
 		t.write(busy, backend.Write{File: f, Data: buf.Bytes[:block], Buffer: buf})
@@ -146,9 +139,7 @@ func checkQueuesApart(t *T) {
 	t.rest(d)
 	require.Empty(t, slept, "a wake of one queue ends a Wait of another")
 	idle.Wake()
-	var err error
-	t.soon("Wait", func() { err = <-slept })
-	require.NoError(t, err)
+	require.Nil(t, t.end(slept), "a queue returns a batch of another one")
 	require.NoError(t, busy.Close())
 	t.write(idle, backend.Write{File: f, Offset: block, Data: own.Bytes[:block], Buffer: own, Sync: true})
 	t.same(append(filled(block, 1), filled(block, 2)...), t.content(f), "a file written by two queues")

@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,9 +56,11 @@ func TestEveryPromiseHasItsCheck(t *testing.T) {
 		covered[id] = c.fullName()
 		assert.False(t, c.run == nil && c.apart == nil, "%s does nothing", c.fullName())
 	}
-	for id, why := range shownByCrashes {
-		assert.Empty(t, covered[id], "%s is shown by crashes: %s", id, why)
-		covered[id] = why
+	for id, name := range shownByCrashes {
+		assert.Empty(t, covered[id], "%s is shown by %s", id, name)
+		assert.True(t, slices.ContainsFunc(checks(), func(c check) bool { return c.fullName() == name }),
+			"[%s] is to be shown by %s, which there is not", id, name)
+		covered[id] = name
 	}
 	for id, n := range ids {
 		assert.Equal(t, 1, n, "[%s] stands more than once in the contract", id)

@@ -91,13 +91,13 @@ func (t *T) symlink(target, path string) {
 // fifo makes a FIFO where there are any.
 func (t *T) fifo(path string) (made bool) {
 	t.Helper()
-	make := mkfifo
+	mk := mkfifo
 	if m, ok := t.Backend.(Machine); ok {
-		make = m.Fifo
+		mk = m.Fifo
 	} else if !hasModes {
 		return false
 	}
-	require.NoError(t, make(path))
+	require.NoError(t, mk(path))
 	return true
 }
 

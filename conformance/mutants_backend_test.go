@@ -43,7 +43,9 @@ func (m *mutant) factory() (backend.Backend, error) {
 	return simulated{b, disk}, nil
 }
 
-func mutants() []mutant { return slices.Concat(dirMutants(), fileMutants(), queueMutants()) }
+func mutants() []mutant {
+	return slices.Concat(dirMutants(), fileMutants(), queueMutants(), apartMutants())
+}
 
 // impatient makes a mutant that hangs be found soon; a slow machine only adds to what is found.
 func impatient(s *suite) { s.patience = 3 * time.Second }
@@ -61,7 +63,13 @@ func TestBackendMutants(t *testing.T) {
 	}
 	for _, m := range mutants() {
 		t.Run(m.breaks, func(t *testing.T) {
-			err := Check(m.factory, impatient, func(s *suite) { s.only = m.check })
+			if isChild() {
+				newSuite(m.factory, []Option{impatient}).child()
+			}
+			err := Check(m.factory, impatient, func(s *suite) {
+				s.only = m.check
+				s.runsIn(t)
+			})
 			require.Error(t, err, "%s does not notice: %s", m.check, m.breaks)
 			assert.Contains(t, err.Error(), m.check+": it says: ", "something else was found")
 		})

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync/atomic"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -36,7 +35,7 @@ func openMutants() []mutant {
 			openDir: func(b *brokenBackend, path string, o backend.DirOptions) (backend.Dir, error) {
 				d, err := b.openInside(path, o)
 				if o.Create {
-					err = errors.Join(err, os.Chmod(path, 0o755)) //nolint:gosec // what the mutant does wrong
+					err = errors.Join(err, os.Chmod(path, 0o755))
 				}
 				return d, err
 			}}},
@@ -76,16 +75,7 @@ func openMutants() []mutant {
 				o.ReadOnly = false
 				return b.openInside(path, o)
 			}}},
-		{breaks: "who is second to make a directory fails", check: "Backend/ConcurrentUse", system: true, hooks: hooks{
-			openDir: func(b *brokenBackend, path string, o backend.DirOptions) (backend.Dir, error) {
-				if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && o.Create {
-					runtime.Gosched()
-					if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Mkdir(path, 0o700)); err != nil {
-						return nil, err
-					}
-				}
-				return b.openInside(path, o)
-			}}},
+		{breaks: "who is second to make a directory fails", check: "Backend/ConcurrentUse", system: true, hooks: secondMutant()},
 		{breaks: "the lock excludes nobody", check: "Dir/LockExcludes", hooks: hooks{
 			lock: func(*brokenDir) error { return nil }}},
 		{breaks: "Lock waits", check: "Dir/LockExcludes", hooks: hooks{
@@ -148,20 +138,37 @@ func openMutants() []mutant {
 	}
 }
 
+// overlap is of two calls: one that is open for the other, and waits for it.
+type overlap struct{ open, came atomic.Int64 }
+
+// begin waits a while for the other call to come.
+func (o *overlap) begin() {
+	o.open.Add(1)
+	before := o.came.Load()
+	for i := 0; i < 10_000 && o.came.Load() == before; i++ {
+		runtime.Gosched()
+	}
+}
+
+func (o *overlap) end() { o.open.Add(-1) }
+
+// meets is called by the other one: it says whether the first is under way.
+func (o *overlap) meets() bool {
+	o.came.Add(1)
+	return o.open.Load() > 0
+}
+
 // concurrencyMutant has a List that fails while a Create is under way.
 func concurrencyMutant() hooks {
-	var creating atomic.Int32
+	var o overlap
 	return hooks{
 		create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-			creating.Add(1)
-			defer creating.Add(-1)
-			for range 50 {
-				runtime.Gosched()
-			}
+			o.begin()
+			defer o.end()
 			return d.Dir.Create(name, size)
 		},
 		list: func(d *brokenDir) ([]string, error) {
-			if creating.Load() > 0 {
+			if o.meets() {
 				return nil, io.ErrNoProgress
 			}
 			return d.Dir.List()
@@ -169,124 +176,20 @@ func concurrencyMutant() hooks {
 	}
 }
 
-func nameMutants() []mutant {
-	return []mutant{
-		{breaks: "List leaves out an entry", check: "Dir/ListIsComplete", hooks: hooks{
-			list: func(d *brokenDir) ([]string, error) {
-				names, err := d.Dir.List()
-				if len(names) > 500 {
-					names = names[:len(names)-1]
-				}
-				return names, err
-			}}},
-		{breaks: "Create takes a file that is there", check: "Dir/CreateIsExclusive", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				f, err := d.Dir.Create(name, size)
-				if errors.Is(err, fs.ErrExist) {
-					return d.Dir.Open(name)
-				}
-				return f, err
-			}}},
-		{breaks: "a new file is longer than asked for", check: "Dir/CreateReadsAsZeros", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) { return d.Dir.Create(name, size+1) }}},
-		{breaks: "files may be read by everybody", check: "Dir/CreateIsPrivate", system: true, hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				f, err := d.Dir.Create(name, size)
-				if err != nil {
+// secondMutant makes a directory in two steps.
+func secondMutant() hooks {
+	var both overlap
+	return hooks{
+		openDir: func(b *brokenBackend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && o.Create {
+				both.meets()
+				both.begin()
+				defer both.end()
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Mkdir(path, 0o700)); err != nil {
 					return nil, err
 				}
-				return f, os.Chmod(filepath.Join(d.path, name), 0o644) //nolint:gosec // what the mutant does wrong
-			}}},
-		{breaks: "a file without space stays", check: "Dir/CreateWithoutSpace", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				f, err := d.Dir.Create(name, size)
-				if err == nil {
-					return f, nil
-				}
-				if left, leftErr := d.Dir.Create(name, 0); leftErr == nil {
-					_ = left.Close() // it is there
-				}
-				return nil, err
-			}}},
-		{breaks: "lack of space has another error", check: "Dir/CreateWithoutSpace", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				f, err := d.Dir.Create(name, size)
-				if err != nil && size > 1<<20 {
-					err = io.ErrShortWrite
-				}
-				return f, err
-			}}},
-		{breaks: "Open follows links", check: "Dir/OpenRefusesOtherKinds", system: true, hooks: hooks{
-			open: func(d *brokenDir, name string) (backend.File, error) {
-				if to, err := os.Readlink(filepath.Join(d.path, name)); err == nil {
-					name = to
-				}
-				return d.Dir.Open(name)
-			}}},
-		{breaks: "Open makes what is missing", check: "Dir/OpenGivesTheFile", hooks: hooks{
-			open: func(d *brokenDir, name string) (backend.File, error) {
-				f, err := d.Dir.Open(name)
-				if errors.Is(err, fs.ErrNotExist) {
-					return d.Dir.Create(name, 0)
-				}
-				return f, err
-			}}},
-		{breaks: "Rename does not replace", check: "Dir/RenameReplaces", hooks: hooks{
-			rename: func(d *brokenDir, oldname, newname string) error {
-				if f, err := d.Dir.Open(newname); err == nil {
-					return errors.Join(fs.ErrExist, f.Close())
-				}
-				return d.Dir.Rename(oldname, newname)
-			}}},
-		{breaks: "Rename takes the other file away first", check: "Dir/RenameIsAtomic", hooks: hooks{
-			rename: func(d *brokenDir, oldname, newname string) error {
-				if err := d.Dir.Remove(newname); err != nil {
-					return err
-				}
-				for range 50 {
-					runtime.Gosched()
-				}
-				return d.Dir.Rename(oldname, newname)
-			}}},
-		{breaks: "Rename cuts the file that it replaces", check: "Dir/RenameKeepsFilesOpen", hooks: hooks{
-			rename: func(d *brokenDir, oldname, newname string) error {
-				return errors.Join(cut(d, newname), d.Dir.Rename(oldname, newname))
-			}}},
-		{breaks: "Remove of what is missing succeeds", check: "Dir/RemoveFreesTheName", hooks: hooks{
-			remove: func(d *brokenDir, name string) error {
-				if err := d.Dir.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-				return nil
-			}}},
-		{breaks: "Remove cuts the file", check: "Dir/RemoveKeepsFilesOpen", hooks: hooks{
-			remove: func(d *brokenDir, name string) error { return errors.Join(cut(d, name), d.Dir.Remove(name)) }}},
-		{breaks: "a backslash is taken for something else", check: "Errors/Names", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				return d.Dir.Create(strings.ReplaceAll(name, `\`, "_"), size)
-			}}},
-		{breaks: "errors lose their cause", check: "Errors/CausesAreKept", hooks: hooks{
-			remove: func(d *brokenDir, name string) error {
-				if err := d.Dir.Remove(name); err != nil {
-					return errors.New(err.Error())
-				}
-				return nil
-			}}},
-		{breaks: "a negative size is taken for none", check: "Errors/NegativeNumbers", hooks: hooks{
-			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
-				return d.Dir.Create(name, max(size, 0))
-			}}},
+			}
+			return b.openInside(path, o)
+		},
 	}
-}
-
-// cut makes a file empty, if there is one.
-func cut(d *brokenDir, name string) error {
-	f, err := d.Dir.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Resize(0), f.Close())
 }

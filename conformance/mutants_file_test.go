@@ -3,7 +3,6 @@ package conformance
 import (
 	"io"
 	"io/fs"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -94,18 +93,15 @@ func fileMutants() []mutant {
 
 // syncMutant has a ReadAt that fails while a Sync is under way.
 func syncMutant() hooks {
-	var syncing atomic.Int32
+	var o overlap
 	return hooks{
 		fileSync: func(f *brokenFile) error {
-			syncing.Add(1)
-			defer syncing.Add(-1)
-			for range 50 {
-				runtime.Gosched()
-			}
+			o.begin()
+			defer o.end()
 			return f.File.Sync()
 		},
 		readAt: func(f *brokenFile, p []byte, off int64) (int, error) {
-			if syncing.Load() > 0 {
+			if o.meets() {
 				return 0, io.ErrNoProgress
 			}
 			return f.File.ReadAt(p, off)

@@ -20,12 +20,15 @@ type waiting struct {
 	err error
 }
 
+// startWait returns when the goroutine runs; Wait may not have blocked yet.
 func startWait(q backend.Queue) chan waiting {
-	c := make(chan waiting, 1)
+	c, begun := make(chan waiting, 1), make(chan struct{})
 	go func() {
+		close(begun)
 		b, err := q.Wait()
 		c <- waiting{b, err}
 	}()
+	<-begun
 	return c
 }
 
@@ -42,8 +45,9 @@ func (t *T) end(c chan waiting) *backend.Batch {
 // it is done.
 func (t *T) rest(d backend.Dir) {
 	t.Helper()
-	for range 50 {
+	for range 5 {
 		t.list(d)
+		runtime.GC() // stops and starts every goroutine
 		runtime.Gosched()
 	}
 }

@@ -15,8 +15,8 @@ func TestSimKeepsTheContract(t *testing.T) {
 		"without its trace": {Depth: 3, Seed: *flagSeed, NoTrace: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const why = "it has crashes of its own: see package crash"
-			opts := []Option{Skip("Crash", why), Skip("Faults", why)}
+			const own = "it has crashes and faults of its own: see package crash"
+			opts := []Option{Skip(groupCrash, own), Skip(groupFaults, own)}
 			if !o.NoTrace {
 				opts = append(opts, Skip("Alloc", "a trace takes memory"), Skip("Log", "a trace takes memory"))
 			}

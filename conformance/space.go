@@ -113,10 +113,10 @@ func checkCreateReserves(t *T) {
 
 func checkCreateNoSpace(t *T) {
 	// Larger than any disk.
-	any := t.newDir()
-	_, err := any.Create("huge", 1<<60)
+	usual := t.newDir()
+	_, err := usual.Create("huge", 1<<60)
 	t.demandNoSpace(err, "a file of 2^60 bytes")
-	require.Empty(t, t.list(any))
+	require.Empty(t, t.list(usual))
 
 	small, ok := t.smallDir()
 	if !ok {
@@ -138,9 +138,9 @@ func checkCreateNoSpace(t *T) {
 }
 
 func checkResizeReserves(t *T) {
-	any := t.create(t.newDir(), "f", block)
-	t.demandNoSpace(any.Resize(1<<60), "a file that is to have 2^60 bytes")
-	t.zeros(t.content(any), "a file that could not grow")
+	usual := t.create(t.newDir(), "f", block)
+	t.demandNoSpace(usual.Resize(1<<60), "a file that is to have 2^60 bytes")
+	t.zeros(t.content(usual), "a file that could not grow")
 
 	small, ok := t.smallDir()
 	if !ok {
