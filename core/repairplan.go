@@ -63,7 +63,7 @@ func (r *recovery) plan() (*repairPlan, error) {
 	for i, g := range r.segments {
 		if i > 0 && g.Predecessor.Segment > r.segments[i-1].Number {
 			if n := g.Predecessor.Segment - r.segments[i-1].Number; n > mostMissing {
-				return nil, fmt.Errorf("segment %s: %d segments before it are missing: too many to make anew", g.path, n)
+				return nil, fmt.Errorf("segment %s: %d segments before it are missing: too many to make anew: %w", g.path, n, r.left())
 			}
 			end := g.Predecessor
 			end.End = max(end.End, format.HeaderSize)
@@ -85,7 +85,7 @@ func (r *recovery) plan() (*repairPlan, error) {
 	}
 	if m := r.marker; m != nil && (len(r.segments) == 0 || m.End.Segment > tail.Segment) {
 		if tail.Segment > 0 && m.End.Segment-tail.Segment > mostMissing {
-			return nil, fmt.Errorf("%d segments are missing at the end: too many to make anew", m.End.Segment-tail.Segment)
+			return nil, fmt.Errorf("%d segments are missing at the end: too many to make anew: %w", m.End.Segment-tail.Segment, r.left())
 		}
 		p.fill(r, prev, tail, m.End)
 	}
@@ -94,6 +94,9 @@ func (r *recovery) plan() (*repairPlan, error) {
 	}
 	return p, nil
 }
+
+// left is the error of a repair that leaves the damage as it is.
+func (r *recovery) left() error { return &DamageError{Damage: r.damage()} }
 
 // fill adds segments in place of those that are missing, up to the one that ends at end.
 // What is lost is said in the last of them; the others only keep the row whole.
