@@ -3,6 +3,7 @@ package conformance
 import (
 	"go/parser"
 	"go/token"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,5 +88,17 @@ func TestCheckNames(t *testing.T) {
 		assert.False(t, seen[c.fullName()], "two checks are called %s", c.fullName())
 		assert.NotEmpty(t, c.says, c.fullName())
 		seen[c.fullName()] = true
+	}
+}
+
+// The page for authors of backends speaks of promises that there are.
+func TestDocumentedPromisesExist(t *testing.T) {
+	_, ids := contract(t)
+	page, err := os.ReadFile("../docs/backends.md")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`\b[ABDEFQ][0-9]+\b`).FindAllString(string(page), -1)
+	require.NotEmpty(t, found)
+	for _, id := range found {
+		assert.NotZero(t, ids[id], "docs/backends.md speaks of %s", id)
 	}
 }
