@@ -52,7 +52,6 @@ const (
 	opWrite      = 23
 
 	sqeFixedFile = 1 << 0
-	sqeLink      = 1 << 2
 
 	fsyncDatasync = 1 << 0
 
@@ -64,7 +63,6 @@ const (
 	setupDeferTaskrun = 1 << 13
 
 	featSingleMmap = 1 << 0
-	featNoDrop     = 1 << 1
 
 	enterGetEvents = 1 << 0
 

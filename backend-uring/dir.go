@@ -8,7 +8,7 @@ import (
 	"github.com/chronik-go/wal/core/backend"
 )
 
-// dir is a directory of package posix with queues of this one.
+// dir is a directory of package posix, written past the page cache, with queues of this one.
 type dir struct {
 	posix.Dir
 	backend *Backend
@@ -55,10 +55,7 @@ func (d *dir) wrap(f backend.File, err error) (backend.File, error) {
 
 // String says how the directory is written, for a line in the log.
 func (d *dir) String() string {
-	if d.Direct() {
-		return "io_uring, direct writes"
-	}
-	return "io_uring, buffered writes"
+	return "io_uring, direct writes"
 }
 
 // Close closes the file, after the rings of its directory have given it up: else it would

@@ -67,15 +67,10 @@ func (e *engine) start(q *queue, b *backend.Batch) {
 // busy reports whether there are batches in flight.
 func (e *engine) busy() bool { return len(e.free) < len(e.flights) }
 
-// putWrite puts what is left of a write in place, and the sync that is linked behind it.
+// putWrite puts what is left of a write in place.
 func (e *engine) putWrite(fl *flight, i int) {
 	t := tag(fl.place, tagWrite, i)
-	linked := fl.writes[i].sync >= 0 && fl.syncs[fl.writes[i].sync].linked && !fl.writes[i].short
-	need := 1
-	if linked {
-		need = 2
-	}
-	if len(e.backlog) > 0 || e.ring.room() < need {
+	if len(e.backlog) > 0 || e.ring.room() == 0 {
 		e.backlog = append(e.backlog, t)
 		return
 	}
@@ -84,15 +79,11 @@ func (e *engine) putWrite(fl *flight, i int) {
 	if !ok {
 		w.Err = fmt.Errorf("write %s: %w", w.File.(*file).Path(), backend.ErrClosed)
 		fl.left--
-		if k := fl.writes[i].sync; k >= 0 {
-			fl.syncs[k].linked = false
-			fl.arrived(e, k, true)
-		}
 		return
 	}
 	data := w.Data[fl.writes[i].done:]
 	s.off = uint64(w.Offset) + uint64(fl.writes[i].done)
-	if fl.queue.direct && w.Sync {
+	if w.Sync {
 		s.opFlags = unix.RWF_DSYNC
 	}
 	slot, _ := fl.queue.memory.find(w.Buffer, w.Data) // checked by Submit
@@ -109,13 +100,7 @@ func (e *engine) putWrite(fl *flight, i int) {
 		v.SetLen(int(s.len))
 		s.opcode, s.addr, s.len = opWritev, uint64(uintptr(unsafe.Pointer(v))), 1
 	}
-	if linked {
-		s.flags |= sqeLink
-	}
 	e.ring.put(s)
-	if linked {
-		e.putSync(fl, fl.writes[i].sync)
-	}
 }
 
 // maxWrite is the most that the kernel writes at once (MAX_RW_COUNT).
@@ -124,7 +109,7 @@ const maxWrite = 0x7ffff000
 // putSync puts a sync in place.
 func (e *engine) putSync(fl *flight, k int) {
 	t := tag(fl.place, tagSync, k)
-	if e.ring.room() == 0 || len(e.backlog) > 0 && !fl.syncs[k].linked {
+	if len(e.backlog) > 0 || e.ring.room() == 0 {
 		e.backlog = append(e.backlog, t)
 		return
 	}
@@ -189,7 +174,7 @@ func (e *engine) putBacklog() {
 	list := e.backlog
 	e.backlog = nil // so that they do not queue up behind themselves
 	for n, t := range list {
-		if e.ring.room() < 2 {
+		if e.ring.room() == 0 {
 			e.backlog = append(slices.Clone(list[n:]), e.backlog...)
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,8 +12,8 @@ import (
 	"github.com/chronik-go/wal/core/backend"
 )
 
-// flight is a batch on its way: one request for each write and, where a write is not its own
-// sync, one for each file that is to be synced. Its memory is used again.
+// flight is a batch on its way: one request for each write, which is its own sync, and one for
+// each file that is to be synced without a write, or once more. Its memory is used again.
 type flight struct {
 	place  int // in the engine's list
 	queue  *queue
@@ -27,16 +28,12 @@ type writeOp struct {
 	done  int // bytes
 	again int // how often in a row it was to be tried again
 	short bool
-	sync  int // the syncOp that waits for it, -1 for none
 }
 
 // syncOp is the sync of a file.
 type syncOp struct {
-	file    *file
-	waits   int  // writes that it comes after
-	linked  bool // the kernel starts it by itself, behind its only write
-	again   int
-	skipped bool // a write before it failed
+	file  *file
+	again int
 }
 
 // begin plans the requests of a batch and puts the first ones in place.
@@ -45,25 +42,18 @@ func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 	fl.writes, fl.syncs = fl.writes[:0], fl.syncs[:0]
 	for i := range b.Writes {
 		w := &b.Writes[i]
-		fl.writes = append(fl.writes, writeOp{sync: -1})
+		fl.writes = append(fl.writes, writeOp{})
 		f := w.File.(*file)
 		if w.Sync {
 			if w.Err = f.Failure(); w.Err != nil {
 				continue
 			}
 		}
-		if w.Sync && (len(w.Data) == 0 || !q.direct) {
-			fl.writes[i].sync = fl.syncOf(f)
-		}
 		if len(w.Data) > 0 {
 			fl.left++
-			if k := fl.writes[i].sync; k >= 0 {
-				fl.syncs[k].waits++
-			}
+		} else if w.Sync && !fl.willSync(f) {
+			fl.addSync(f)
 		}
-	}
-	for k := range fl.syncs {
-		fl.syncs[k].linked = fl.syncs[k].waits == 1
 	}
 	for i := range b.Writes {
 		w := &b.Writes[i]
@@ -73,22 +63,19 @@ func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 		e.putWrite(fl, i)
 	}
 	for k := range fl.syncs {
-		if fl.syncs[k].waits == 0 {
-			e.putSync(fl, k)
-		}
+		e.putSync(fl, k)
 	}
 }
 
-// syncOf returns the sync of a file, making it if there is none yet.
-func (fl *flight) syncOf(f *file) int {
-	for k := range fl.syncs {
-		if fl.syncs[k].file == f {
-			return k
-		}
-	}
+// addSync plans a sync of a file.
+func (fl *flight) addSync(f *file) {
 	fl.syncs = append(fl.syncs, syncOp{file: f})
 	fl.left++
-	return len(fl.syncs) - 1
+}
+
+// willSync reports whether a sync of a file is planned.
+func (fl *flight) willSync(f *file) bool {
+	return slices.ContainsFunc(fl.syncs, func(s syncOp) bool { return s.file == f })
 }
 
 // wrote takes in the completion of a write.
@@ -99,7 +86,7 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 		op.again++
 		e.putWrite(fl, i)
 		return
-	case res == -int32(unix.EINVAL) && fl.queue.direct:
+	case res == -int32(unix.EINVAL):
 		w.Err = writeThroughCache(w, op.done)
 	case res < 0:
 		w.Err = errnoOf(res)
@@ -115,24 +102,18 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 	}
 	if w.Err != nil {
 		fl.failed(w, op.done)
-	} else if op.short && w.Sync && op.sync < 0 {
+	} else if op.short && w.Sync {
 		// What the parts were synced by covers each its own; the whole is synced once more.
-		op.sync = fl.syncOf(w.File.(*file))
-		fl.syncs[op.sync].waits++
+		fl.addSync(w.File.(*file))
+		e.putSync(fl, len(fl.syncs)-1)
 	}
 	fl.left--
-	if op.sync >= 0 {
-		fl.arrived(e, op.sync, w.Err != nil)
-	}
 }
 
-// goOn moves a write on by what was written. A direct one goes on with a whole block; it cannot
-// if it did not get as far as one.
+// goOn moves a write on by what was written. It goes on with a whole block, and cannot if it did
+// not get as far as one.
 func (fl *flight) goOn(op *writeOp, n int) bool {
-	next := op.done + n
-	if fl.queue.direct {
-		next &^= fl.queue.limits.Alignment - 1
-	}
+	next := (op.done + n) &^ (fl.queue.limits.Alignment - 1)
 	moved := next > op.done
 	op.done = next
 	return moved
@@ -157,51 +138,10 @@ func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// arrived tells a sync that a write before it is done.
-func (fl *flight) arrived(e *engine, k int, failed bool) {
-	s := &fl.syncs[k]
-	s.waits--
-	s.skipped = s.skipped || failed
-	switch {
-	case s.waits > 0 || s.linked:
-	case s.skipped:
-		fl.skip(k)
-	default:
-		e.putSync(fl, k)
-	}
-}
-
-// skip ends a sync before which a write failed: syncing the rest would sync a file on which a
-// write has failed.
-func (fl *flight) skip(k int) {
-	f := fl.syncs[k].file
-	fl.endSync(k, fmt.Errorf("%s was not synced, another write of the batch failed: %w", f.Path(), fl.firstError(f)))
-}
-
-func (fl *flight) firstError(f *file) error {
-	for i := range fl.batch.Writes {
-		if w := &fl.batch.Writes[i]; w.File == backend.File(f) && w.Err != nil {
-			return w.Err
-		}
-	}
-	return nil
-}
-
 // synced takes in the completion of a sync.
 func (fl *flight) synced(e *engine, k int, res int32) {
 	s := &fl.syncs[k]
 	switch {
-	case res == -int32(unix.ECANCELED) && s.linked:
-		// The write before it was short or failed, which breaks the link.
-		s.linked = false
-		switch {
-		case s.waits > 0: // the rest of the write is on its way
-		case s.skipped:
-			fl.skip(k)
-		default:
-			e.putSync(fl, k)
-		}
-		return
 	case res < 0 && tryAgain(errnoOf(res)) && s.again < maxAgain:
 		s.again++
 		e.putSync(fl, k)

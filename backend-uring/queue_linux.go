@@ -16,7 +16,6 @@ const queueDepth = 4
 type queue struct {
 	dir      *dir
 	limits   backend.Limits
-	direct   bool
 	memory   memory
 	carrier  carrier
 	inflight int
@@ -46,10 +45,8 @@ func (d *dir) Queue(o backend.QueueOptions) (backend.Queue, error) {
 		return nil, err
 	}
 	q := &queue{
-		dir: d, direct: d.Direct(),
-		limits: backend.Limits{
-			Alignment: d.Alignment(), Depth: min(max(o.Depth, 1), queueDepth), PreferWritten: d.Direct(),
-		},
+		dir:    d,
+		limits: backend.Limits{Alignment: d.Alignment(), Depth: min(max(o.Depth, 1), queueDepth), PreferWritten: true},
 	}
 	var err error
 	if o.Many {

@@ -3,10 +3,13 @@
 //
 // # How a write becomes durable
 //
-// Where the file system takes it, a write goes past the page cache (O_DIRECT) from registered
-// memory and carries RWF_DSYNC: it is durable when it completes. Elsewhere it goes through the
-// page cache, with an fdatasync linked behind it. Several batches may be in flight; one system
-// call submits what there is and waits for the next completion.
+// A write goes past the page cache (O_DIRECT) from registered memory and carries RWF_DSYNC: it
+// is durable when it completes. Several batches may be in flight; one system call submits what
+// there is and waits for the next completion.
+//
+// A directory on a file system that takes no such writes is written as by package posix: the
+// kernel hands buffered writes and syncs of a ring over to threads of its own, which is slower,
+// and has been seen to lose one; see docs/performance.md.
 //
 // # Built on backend-posix
 //
@@ -79,6 +82,9 @@ func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error
 	base, ok := d.(posix.Dir)
 	if !ok {
 		return nil, fmt.Errorf("open %s: %T is no directory of package posix", path, d)
+	}
+	if !base.Direct() {
+		return base, nil
 	}
 	return &dir{Dir: base, backend: b}, nil
 }

@@ -48,7 +48,7 @@ func TestExitStatus(t *testing.T) {
 // The help says what is not obvious from a flag's name.
 func TestHelp(t *testing.T) {
 	for command, want := range map[string]string{
-		"":               `IO backend: auto, uring, posix \(not linked in this build: mmap\) \(default auto\)`,
+		"":               `IO backend: auto, posix, uring, mmap \(default auto\)`,
 		"append":         `takes the space of a whole segment`,
 		"read":           `number of the partition \(default 0\)`,
 		"truncate":       `-1 drops all`,
