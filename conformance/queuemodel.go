@@ -28,11 +28,12 @@ type modelFile struct {
 	want []byte
 	// next is what it holds when all that is in flight is done; busy counts the writes in
 	// flight to each block.
-	next []byte
-	busy []bool
+	next  []byte
+	busy  []bool
+	syncs int // in flight, without data
 }
 
-// span is where a write in flight goes.
+// span is where a write in flight goes; a sync goes nowhere.
 type span struct {
 	f      *modelFile
 	at, to int // bytes
@@ -80,6 +81,9 @@ func (f *modelFile) resize(size, align int) {
 }
 
 func (f *modelFile) idle() bool {
+	if f.syncs > 0 {
+		return false
+	}
 	for _, b := range f.busy {
 		if b {
 			return false
@@ -147,7 +151,10 @@ func (m *model) submit() {
 		writes = append(writes, backend.Write{File: s.f.f, Offset: int64(s.at), Data: data, Buffer: buf, Sync: m.rng.IntN(3) == 0})
 	}
 	if m.rng.IntN(4) == 0 {
-		writes = append(writes, backend.Write{File: m.files[0].f, Sync: true})
+		f := m.files[m.rng.IntN(len(m.files))]
+		writes = append(writes, backend.Write{File: f.f, Sync: true})
+		spans = append(spans, span{f: f})
+		f.syncs++
 	}
 	b := &backend.Batch{Writes: writes, Tag: buf}
 	require.NoError(m.t, m.q.Submit(b))
@@ -162,6 +169,10 @@ func (m *model) collect() {
 	delete(m.flying, b)
 	require.NoError(m.t, b.Failed())
 	for _, s := range spans {
+		if s.to == 0 {
+			s.f.syncs--
+			continue
+		}
 		copy(s.f.want[s.at:s.to], s.f.next[s.at:s.to])
 		for i := s.at / m.align; i < s.to/m.align; i++ {
 			s.f.busy[i] = false

@@ -147,7 +147,8 @@ type Dir interface {
 	Close() error
 }
 
-// File is one open file. A file may be open more than once, each time independently.
+// File is one open file. A file may be open more than once, each time independently. The
+// caller closes it when no write to it is in flight.
 // [F1] Its methods may be called concurrently.
 type File interface {
 	// ReadAt reads.
