@@ -259,3 +259,35 @@ func TestTruncateOnFullDiskLater(t *testing.T) {
 		})
 	}
 }
+
+// A reader whose segments were dropped before it looked has missed the truncations in them: it
+// must not show what they took away.
+func TestRefreshMissedATruncation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, small, aLittle)
+		p, busy := partition(t, m, "t", 0), partition(t, m, "busy", 0)
+		appendValues(t, p, 10)
+		ro := openReadOnly(t, disk)
+		q := lookup(t, ro, "t", 0)
+		rotate := func() {
+			for range 100 {
+				must(busy.Append(bg, big(400, 'x')))
+			}
+		}
+		rotate()
+		require.NoError(t, p.TruncateAfter(bg, 4))
+		ack, err := p.AppendAt(bg, 8, record("new"), record("new"))
+		require.NoError(t, err)
+		require.NoError(t, ack.Wait(bg))
+		rotate()
+		require.NoError(t, busy.TruncateBefore(bg, busy.NextOffset()))
+		rotate()
+		synctest.Wait()
+		require.Positive(t, m.Stats().MovedBytes, "or the segments are still there")
+		require.NoError(t, ro.Refresh(bg))
+		require.Equal(t, collect(t, m)["t/0"], collect(t, ro)["t/0"])
+		require.Equal(t, []int64{0, 1, 2, 3, 4, 8, 9}, offsets(t, q, 0))
+		require.NoError(t, ro.Close())
+	})
+}

@@ -116,6 +116,9 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 			}
 		}
 	}()
+	if newest != nil && !r.continues(newest.Number) {
+		return nil, errVoid
+	}
 	if err := r.openNewer(newest); err != nil {
 		return nil, err
 	}
@@ -130,10 +133,7 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 		}
 		l, err := m.follow(ctx, s, g, end, exact)
 		if err != nil && s.gone(g) {
-			if slices.Contains(r.numbers, g.Number) {
-				return nil, errOvertaken
-			}
-			continue // gone before the listing: what is left of it was moved to where that leads
+			return nil, errOvertaken
 		}
 		if err != nil {
 			return nil, err
@@ -142,6 +142,23 @@ func (m *Manager) lookAt(ctx context.Context, s *shard) (looks []look, err error
 		looks = append(looks, l)
 	}
 	return looks, nil
+}
+
+// continues reports whether the segments that are there begin with one, or before, and go on
+// without a gap. What the writer has dropped before a reader looked may have held truncations;
+// only a recovery tells what they left.
+func (r *recovery) continues(number uint64) bool {
+	i := slices.Index(r.numbers, number)
+	if i < 0 {
+		return false
+	}
+	for _, n := range r.numbers[i:] {
+		if n != number {
+			return false
+		}
+		number++
+	}
+	return true
 }
 
 // openNewer opens the segments behind the newest one that is known, all of them for nil.

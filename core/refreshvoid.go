@@ -5,10 +5,11 @@ import (
 	"fmt"
 )
 
-// errVoid: the writer has declared void what a reader beside it has taken in already: a write
-// that failed, and whose bytes reached the file all the same. What it did to the partitions
-// cannot be undone one by one, a truncation for instance.
-var errVoid = errors.New("the reader holds frames that are void by now")
+// errVoid: what a reader beside the writer has taken in is no ground to go on from. The writer
+// has declared some of it void, a write that failed and whose bytes reached the file all the
+// same; or it has dropped segments that the reader has not seen. What they did to the
+// partitions, truncations for instance, can neither be undone nor made up for.
+var errVoid = errors.New("what the reader knows is not what the log goes on from")
 
 // rebuild recovers a log that is open read-only once more, and puts the result in place of
 // what readers see. Their handles stay. The caller holds m.mu.
