@@ -69,11 +69,11 @@ BACKENDS   := posix uring mmap
 STATES     := 5000
 ALL_LAYERS := backend,privilege,kill,strace,shutdown,fuse,block
 REQUIRE    :=
-SUITE       = go test -count=1 -timeout 10h -run '^TestConformance$$' -conformance.require=$(REQUIRE)
+SUITE       = go test -count=1 -timeout 10h -run '^TestConformance$$'
 
 .PHONY: conformance
 conformance: ## run the conformance suite on every backend, with STATES crashes of a real kernel each
-	@$(call each,$(BACKENDS),$(SUITE) ./backend-$$item -conformance.states=$$(( $(STATES) / $$(scripts/modes $$item) )) $(ARGS))
+	@$(call each,$(BACKENDS),$(SUITE) ./backend-$$item -conformance.require=$(REQUIRE) -conformance.states=$$(( $(STATES) / $$(scripts/modes $$item) )) $(ARGS))
 
 # Every way of building and every file system, with fewer crashes.
 MATRIX_STATES := 40
