@@ -1,11 +1,15 @@
 package conformance
 
-import "flag"
+import (
+	"flag"
+	"os"
+)
 
 var (
 	flagDir     = flag.String("conformance.dir", "", "where to test, a directory on the `file system` in question; default: the temporary one")
 	flagSeed    = flag.Uint64("conformance.seed", 1, "`seed` of everything that is random, of the first workload of each crash layer too")
-	flagRequire = flag.String("conformance.require", "", "`layers`, comma-separated, that fail where they cannot run: backend, privilege, kill, strace, shutdown, fuse, block")
-	flagStates  = flag.Int("conformance.states", 100, "how many states of a real kernel to reach, spread over the crash layers")
-	flagCycles  = flag.Int("conformance.cycles", 2500, "how many times to open a log, append a message and close it")
+	flagRequire = flag.String("conformance.require", os.Getenv("CHRONIK_CONFORMANCE_REQUIRE"),
+		"`layers`, comma-separated, that fail where they cannot run: backend, privilege, kill, strace, shutdown, fuse, block; default: the environment's CHRONIK_CONFORMANCE_REQUIRE")
+	flagStates = flag.Int("conformance.states", 100, "how many states of a real kernel to reach, spread over the crash layers")
+	flagCycles = flag.Int("conformance.cycles", 2500, "how many times to open a log, append a message and close it")
 )
