@@ -25,6 +25,9 @@ func FuzzRecovery(f *testing.F) {
 			f.Add([]byte{base, kind, 1, 0x00, 0x05, 1, kind, 2, 0x20, 0x00, 9})
 		}
 	}
+	f.Add([]byte{0, cutFile, 6, 0x20, 0, 0}) // the end of a closed log is missing
+	f.Add([]byte{0, deleteFile, 6, 0, 0, 0})
+	f.Add([]byte{0, flipBit, 3, 0x14, 0, 0, flipBit, 3, 0x38, 0xff, 0}) // a frame and the footer
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < 1 || len(b) > 1+20*damageSize {
 			return
