@@ -22,10 +22,11 @@ func FuzzConcurrent(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < 3 || len(b) > 200 {
+		if len(b) < 3 || len(b) > 120 {
 			return
 		}
-		guarded(t, 512<<20, func() {
+		// Each step reads all that the log holds, in a few ways.
+		guarded(t, 64<<20+16<<20*uint64(len(b)/2), func() {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, decodeSetup(b))
 				defer w.abandon() // where it fails, else there is nothing left to end
@@ -68,7 +69,7 @@ func (w *world) step(t *testing.T, kind, x byte) {
 	case 4:
 		w.append(t, part, 1, int(x%4), int64(x>>2))
 	case 5:
-		for range 5 + x%32 {
+		for range 5 + x%16 {
 			w.append(t, part, 1, int(x>>5), 0)
 		}
 	case 6:
