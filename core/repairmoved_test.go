@@ -96,3 +96,28 @@ func spoilFrames(t *testing.T, b []byte, match func(format.Entry) bool) (n int) 
 	}
 	return n
 }
+
+// Segments are missing before one that has lost its footer and all its declarations: what is
+// missing stood before it, and all that is in it stays.
+func TestRepairBehindMissingSegments(t *testing.T) {
+	disk := threePartitions(t, sim.Options{})
+	m := open(t, disk)
+	third := segments(t, m)[2]
+	require.Len(t, third.Partitions, 3)
+	require.NoError(t, m.Close())
+	require.NoError(t, disk.Delete(segmentFile(1)))
+	require.NoError(t, disk.Delete(segmentFile(2)))
+	require.NoError(t, disk.Edit(segmentFile(3), func(b []byte) []byte {
+		require.Positive(t, spoilFrames(t, b, func(e format.Entry) bool { return e.Kind == format.KindDeclare }))
+		b[len(b)-1]++
+		return b
+	}))
+	report, err := wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: "/q"}, wal.WithBackend(disk))
+	require.NoError(t, err)
+	m = open(t, disk)
+	for i, span := range third.Partitions {
+		require.Equal(t, wal.PartitionSpan{Topic: span.Topic, Partition: span.Partition, To: span.From}, report.Lost[i])
+		p := lookup(t, m, span.Topic, span.Partition)
+		require.Len(t, offsets(t, p, span.From), int(p.NextOffset()-span.From))
+	}
+}

@@ -125,12 +125,12 @@ func mergeRun(run format.Run, until uint64, found []step) (list []step) {
 
 // makeUp makes up the declaration of a partition that has lost it in segment i. The name
 // is what other segments say; without one nothing of it can be used. A log that is there
-// from its beginning knows each partition from offset 0; else the first offset may be what
-// the next segment says.
+// from its beginning knows each partition from offset 0; else the first offset is what the
+// next segment says: what should be there from that on and is not stood before.
 func (r *recovery) makeUp(i int, pt *part) bool {
-	next, copied := int64(0), int64(math.MaxInt64)
-	if r.segments[0].Number > 1 {
-		next, copied = beginsAt(pt.steps)
+	var at offsetsKnown
+	if whole := r.segments[0].Number == 1; !whole {
+		at = knownOffsets(pt.steps)
 	}
 	known := pt.Topic != ""
 	for j := range r.segments {
@@ -139,34 +139,45 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 				pt.Topic, pt.Partition, known = d.Topic, d.Partition, true
 			}
 			if j > i {
-				if copied < math.MaxInt64 {
-					copied, next = min(copied, d.First), min(next, d.Next)
+				at.first = min(at.first, d.First)
+				if at.least > 0 {
+					at.least = max(at.least, d.Next)
 				} else {
-					next = min(next, d.First)
+					at.least = d.First
 				}
 				break
 			}
 		}
 	}
-	if next == math.MaxInt64 {
-		next = 0
+	pt.Next = at.next
+	if at.next == math.MaxInt64 {
+		pt.Next = at.least
 	}
-	pt.First, pt.Next = min(next, copied), next
+	pt.First = min(at.first, pt.Next)
 	return known
 }
 
-// beginsAt tells what a partition's entries in a segment say of the offsets that it had when
-// the segment began: the next one, and the first of those that were copied there, which lay
-// below it. What they do not tell is math.MaxInt64.
-func beginsAt(steps []step) (next, copied int64) {
-	copied = math.MaxInt64
+// offsetsKnown is what is known of the offsets that a partition had when a segment began.
+type offsetsKnown struct {
+	// next is the next one, first not below the first one; math.MaxInt64: unknown.
+	next, first int64
+	// least is what next was at least.
+	least int64
+}
+
+// knownOffsets tells what a partition's entries in a segment say of the offsets that it had
+// before them. Copies lie below the next one, and so does where its beginning was truncated.
+func knownOffsets(steps []step) offsetsKnown {
+	at := offsetsKnown{next: math.MaxInt64, first: math.MaxInt64}
 	for _, s := range steps {
-		if s.Flags&format.FlagMoved == 0 {
-			return s.Base - s.Gap, copied
+		if s.Flags&format.FlagMoved == 0 && s.Kind != format.KindTruncateBefore {
+			at.next = s.Base - s.Gap
+			break
 		}
-		copied = min(copied, s.Base)
+		at.first = min(at.first, s.Base)
+		at.least = max(at.least, s.End)
 	}
-	return math.MaxInt64, copied
+	return at
 }
 
 // declarationIn returns the declaration of a partition in segment i.

@@ -16,15 +16,17 @@ func FuzzConcurrent(f *testing.F) {
 		"\x00\x00\x00" + "\x00\x04\x00\x05\x07\x00\x01\x06\x03",
 		"\x01\x12\x05" + "\x08\x00\x00\x04\x01\x05\x02\x02\x04\x0b\x33\x00\x0c\x02\x00\x07",
 		"\x02\xff\x21" + "\x05\x10\x05\x20\x05\x30\x02\x08\x03\x01\x09\x02\x0a\x01\x06\x00\x0b\x07",
+		"\x01\x10\x00" + "\x05\x14\x06\x07\x0f\x85\x05\x1f\x06\x20\x0f\x8b\x0f\x91\x05\x1f\x0f\xa3\x0f\xaf",
 		"\x05\x31\x0a" + "\x07\x00\x00\x22\x00\x33\x01\x21\x0b\x10\x04\x00\x03\x02\x0d\x00\x07\x05",
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < 3 || len(b) > 200 {
+		if len(b) < 3 || len(b) > 120 {
 			return
 		}
-		guarded(t, 512<<20, func() {
+		// Each step reads all that the log holds, in a few ways.
+		guarded(t, 64<<20+16<<20*uint64(len(b)/2), func() {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, decodeSetup(b))
 				defer w.abandon() // where it fails, else there is nothing left to end
@@ -67,7 +69,7 @@ func (w *world) step(t *testing.T, kind, x byte) {
 	case 4:
 		w.append(t, part, 1, int(x%4), int64(x>>2))
 	case 5:
-		for range 5 + x%32 {
+		for range 5 + x%16 {
 			w.append(t, part, 1, int(x>>5), 0)
 		}
 	case 6:
@@ -94,6 +96,10 @@ func (w *world) step(t *testing.T, kind, x byte) {
 		w.badInput(t, part)
 	case 15:
 		image := sim.Image{Mode: sim.Mode(x % 6), N: int(x >> 3), Seed: uint64(x), Torn: x&8 != 0, Garbage: x&16 != 0}
+		if x >= 128 {
+			w.crashDuring(t, int(x%64), image, int(x>>4))
+			return
+		}
 		w.crash(t, image, int(x>>4))
 	}
 }

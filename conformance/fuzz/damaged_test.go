@@ -25,17 +25,20 @@ func FuzzRecovery(f *testing.F) {
 			f.Add([]byte{base, kind, 1, 0x00, 0x05, 1, kind, 2, 0x20, 0x00, 9})
 		}
 	}
+	f.Add([]byte{0, cutFile, 6, 0x20, 0, 0}) // the end of a closed log is missing
+	f.Add([]byte{0, deleteFile, 6, 0, 0, 0})
+	f.Add([]byte{0, flipBit, 3, 0x14, 0, 0, flipBit, 3, 0x38, 0xff, 0}) // a frame and the footer
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < 1 || len(b) > 1+20*damageSize {
 			return
 		}
 		log := bases[int(b[0])%len(bases)].get(t)
 		disk := log.disk.Clone()
-		d := damager{disk: disk}
+		d := &damager{disk: disk}
 		for b = b[1:]; len(b) >= damageSize; b = b[damageSize:] {
 			d.damage(t, b)
 		}
-		guarded(t, 256<<20, func() { log.recover(t, disk) })
+		guarded(t, 256<<20, func() { log.recover(t, disk, d.displaced) })
 	})
 }
 
@@ -61,10 +64,15 @@ const (
 // that is missing in a row, up to a limit: near and beyond it is enough.
 var segmentNumbers = []uint64{1, 2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 30, 2_000_000, math.MaxInt64, math.MaxUint64}
 
-type damager struct{ disk *sim.Disk }
+type damager struct {
+	disk *sim.Disk
+	// displaced: files have the content of others. What is then found in them depends on
+	// what else is damaged.
+	displaced bool
+}
 
 // damage carries out the damage that the first bytes of b describe.
-func (d damager) damage(t *testing.T, b []byte) {
+func (d *damager) damage(t *testing.T, b []byte) {
 	names := d.disk.Files(dataDir)
 	if len(names) == 0 {
 		return
@@ -88,11 +96,13 @@ func (d damager) damage(t *testing.T, b []byte) {
 	case fillRange:
 		require.NoError(t, d.disk.Overwrite(name, at, slices.Repeat([]byte{b[4]}, int(n))))
 	case swapFiles:
+		d.displaced = true
 		second, err := d.disk.ReadFile(other)
 		require.NoError(t, err)
 		require.NoError(t, d.disk.WriteFile(name, second))
 		require.NoError(t, d.disk.WriteFile(other, file))
 	case copyFile: // over another one, or as the segment of another number
+		d.displaced = true
 		if b[3]&1 == 1 {
 			other = fmt.Sprintf("%s/%020d.wal", dataDir, segmentNumbers[int(b[4])%len(segmentNumbers)])
 		}

@@ -74,6 +74,10 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			}
 			w.crash(t, image, rapid.IntRange(0, 20).Draw(t, "interrupt"))
 		},
+		"crash during": func(t *rapid.T) {
+			image := sim.Image{Mode: sim.Mode(rapid.IntRange(0, 5).Draw(t, "image")), N: rapid.IntRange(0, 30).Draw(t, "unit"), Seed: rapid.Uint64().Draw(t, "seed")}
+			w.crashDuring(t, rapid.IntRange(0, 60).Draw(t, "changes"), image, rapid.IntRange(0, 20).Draw(t, "interrupt"))
+		},
 		"": func(t *rapid.T) { w.check(t) },
 	}
 }
