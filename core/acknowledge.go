@@ -12,7 +12,7 @@ func (c *committer) acknowledge(g *group) {
 	s, seg := c.s, g.seg
 	now := time.Now()
 	c.tail = format.Link{Segment: seg.Number, End: g.position + int64(len(g.frame)), LSN: g.lastLSN(), Chain: g.chain}
-	c.enter(seg, g)
+	seg.reaches(c.tail)
 	if s.cfg.fsync == FsyncPeriodic {
 		if c.nextSync.IsZero() {
 			c.nextSync = now.Add(s.cfg.syncInterval)
@@ -25,6 +25,7 @@ func (c *committer) acknowledge(g *group) {
 		c.publish(seg, &g.entries[i], g.firstLSN+uint64(i))
 		s.count.appendLatency.record(now.Sub(g.entries[i].start))
 	}
+	c.enter(seg, g)
 	s.count.groups.Add(1)
 	s.count.appends.Add(uint64(len(g.entries)))
 	s.count.records.Add(uint64(g.records))
@@ -38,7 +39,14 @@ func (c *committer) acknowledge(g *group) {
 	}
 }
 
-// enter takes the group into the segment's table, then lets readers go that far.
+// reaches lets readers go as far as the segment is acknowledged now.
+func (g *segment) reaches(end format.Link) {
+	g.lastLSN.Store(end.LSN)
+	g.end.Store(end.End)
+}
+
+// enter takes the group into the segment's table, once it is visible: a reader that goes by
+// the state before would be sent behind the records that a truncation in the group replaces.
 func (c *committer) enter(seg *segment, g *group) {
 	seg.mu.Lock()
 	for i := range g.entries {
@@ -48,8 +56,6 @@ func (c *committer) enter(seg *segment, g *group) {
 	seg.maxTime.Store(seg.table.maxTime)
 	seg.records.Store(seg.table.records)
 	seg.mu.Unlock()
-	seg.lastLSN.Store(c.tail.LSN)
-	seg.end.Store(c.tail.End)
 }
 
 // publish makes an entry visible to the readers of its partition.

@@ -277,7 +277,8 @@ func (m *Manager) show(s *shard, looks []look) {
 			s.segments.add(l.seg)
 		}
 		if len(l.found) > 0 {
-			l.enter()
+			l.seg.chain = l.end.Chain
+			l.seg.reaches(l.end)
 		}
 		for _, n := range l.found {
 			id := n.entry.Partition
@@ -304,11 +305,18 @@ func (m *Manager) show(s *shard, looks []look) {
 		}
 		p.take(news[id])
 	}
+	for i := range looks {
+		looks[i].enter()
+	}
 }
 
-// enter takes what was found into the segment's table, then lets readers go that far.
+// enter takes what was found into the segment's table, once it is visible; see
+// committer.enter.
 func (l *look) enter() {
 	g := l.seg
+	if len(l.found) == 0 {
+		return // it may have no table: a sealed one
+	}
 	g.mu.Lock()
 	for _, n := range l.found {
 		if n.entry.Kind == format.KindDeclare {
@@ -320,9 +328,6 @@ func (l *look) enter() {
 	g.maxTime.Store(g.table.maxTime)
 	g.records.Store(g.table.records)
 	g.mu.Unlock()
-	g.chain = l.end.Chain
-	g.lastLSN.Store(l.end.LSN)
-	g.end.Store(l.end.End)
 }
 
 // change is a new entry and where it stands.

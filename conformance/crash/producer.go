@@ -235,8 +235,9 @@ func (p *producer) replace(h *wal.Partition, part *part, o *op) bool {
 // appendAt is AppendAt, once a truncation of the suffix that is on its way was taken.
 func (p *producer) appendAt(h *wal.Partition, part *part, at int64, records []wal.Record) (wal.Ack, error) {
 	for {
+		cuts := p.cuts(part) // it may be done as soon as the log has refused the append
 		ack, err := h.AppendAt(ctx, at, records...)
-		if !errors.Is(err, wal.ErrOffsetOutOfRange) || !p.cuts(part) {
+		if !errors.Is(err, wal.ErrOffsetOutOfRange) || !cuts {
 			return ack, err
 		}
 		giveWay()
