@@ -16,6 +16,5 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func() (backend.Backend, error) { return mmap.New(), nil },
 		conformance.With(func() (backend.Backend, error) { return posix.New(), nil }),
-		conformance.Skip("Faults/WriteShort", "the kernel writes mapped pages back, and takes a short write of a FUSE file system for a whole one"),
-		conformance.Skip("Log/NoSpace", "not steady: once in many runs appends went on failing after retention had made space"))
+		conformance.Skip("Faults/WriteShort", "the kernel writes mapped pages back, and takes a short write of a FUSE file system for a whole one"))
 }

@@ -15,8 +15,7 @@ func TestConformance(t *testing.T) {
 			conformance.Run(t, func() (backend.Backend, error) { return uring.New(uring.WithDirect(mode)), nil },
 				conformance.With(func() (backend.Backend, error) { return posix.New(), nil }),
 				// Not understood yet, so auto passes this backend over: see docs/performance.md.
-				conformance.Skip("Faults/WriteShort", "on a FUSE file system that writes short, data was found twice, and at the wrong place"),
-				conformance.Skip("Log/NoSpace", "not steady: once in many runs appends went on failing after retention had made space"))
+				conformance.Skip("Faults/WriteShort", "on a FUSE file system that writes short, data was found twice, and at the wrong place"))
 		})
 	}
 }

@@ -38,6 +38,11 @@ func logNoSpace(t *T) {
 	next = p.NextOffset()
 	e.holds(p, p.FirstOffset(), next, 0)
 
+	// The disk is to be filled by something else, so the space has to be free by now.
+	require.True(e, e.eventually(func() bool {
+		s := m.Stats()
+		return s.Rotations-s.Dropped <= 4
+	}), "retention leaves segments that nothing needs")
 	disk.fill()
 	e.untilFull(p)
 	next = p.NextOffset()
