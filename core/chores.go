@@ -152,7 +152,7 @@ func (s *shard) sticky() error {
 // giveUp deals with groups that cannot be sent.
 func (c *committer) giveUp(err error) {
 	if errors.Is(err, ErrNoSpace) {
-		c.rollBack(err)
+		c.outOfSpace(err)
 		return
 	}
 	c.fail(err)

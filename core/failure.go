@@ -34,7 +34,7 @@ func (c *committer) writeFailed(err error) {
 	}
 	c.abandon()
 	if isNoSpace(err) {
-		c.rollBack(noSpace(err))
+		c.outOfSpace(noSpace(err))
 		return
 	}
 	c.failures++
@@ -84,6 +84,13 @@ func (c *committer) fail(err error) {
 		c.abandon()
 	}
 	c.rollBack(err)
+}
+
+// outOfSpace fails what is not acknowledged, and has the keeper look again: what it could not
+// do for lack of space it may be able to do now.
+func (c *committer) outOfSpace(err error) {
+	c.rollBack(err)
+	c.s.keeper.wake()
 }
 
 // rollBack fails everything that is not acknowledged: offsets and LSNs go back to what

@@ -298,3 +298,48 @@ func TestTruncateAfterOpeningOnAFullDisk(t *testing.T) {
 		})
 	}
 }
+
+// Space that comes back is used for retention, though it is too little for a segment: what
+// was truncated when there was none for the rest of the work goes as soon as there is some.
+func TestRetentionGoesOnWithLittleSpace(t *testing.T) {
+	held := 0
+	for truncations := range int64(48) {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{Capacity: 200 << 10})
+			m := open(t, disk, wal.WithSegmentSize(32<<10), wal.WithRecycleLimit(0))
+			idle := partition(t, m, "idle", 7) // only the oldest segment names it
+			appendValues(t, idle, 3)
+			require.NoError(t, idle.TruncateBefore(bg, 3))
+			p := partition(t, m, "t", 0)
+			next := fillDisk(t, p)
+			synctest.Wait()
+			used := disk.Used()
+			disk.SetCapacity(used)
+			for offset := range truncations { // they take the space that is kept for them
+				if err := p.TruncateBefore(bg, offset+1); err != nil {
+					require.ErrorIs(t, err, wal.ErrNoSpace)
+					return
+				}
+			}
+			if err := p.TruncateBefore(bg, next-10); err != nil {
+				require.ErrorIs(t, err, wal.ErrNoSpace)
+				return
+			}
+			synctest.Wait()
+			if m.Stats().Dropped == 0 {
+				held++
+			}
+			disk.SetCapacity(used + 16<<10)
+			for range 3 {
+				_, err := p.Append(bg, big(1024, byte(next)))
+				if err == nil {
+					return
+				}
+				require.ErrorIs(t, err, wal.ErrNoSpace)
+				synctest.Wait()
+			}
+			require.Fail(t, "no way back", "after %d truncations", truncations)
+		})
+	}
+	require.Positive(t, held, "retention always had the space it takes")
+}
