@@ -164,7 +164,7 @@ func randomEpoch() uint64 {
 		"	if false {\n"}}, []Check{FailedWrite}, 0},
 
 	{"lack of space is acknowledged", []patch{{
-		"		c.rollBack(noSpace(err))\n		return\n	}\n	c.failures++\n",
+		"		c.outOfSpace(noSpace(err))\n		return\n	}\n	c.failures++\n",
 		"		for _, g := range c.inflight {\n			c.acknowledge(g)\n		}\n		c.inflight = nil\n		return\n	}\n	c.failures++\n"}},
 		[]Check{NoSpace, Prefix}, 0},
 
