@@ -19,3 +19,5 @@ func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) { return nil, d
 
 // hub is for Linux.
 type hub struct{}
+
+func onFUSE(string) bool { return false }

@@ -11,6 +11,10 @@
 // kernel hands buffered writes and syncs of a ring over to threads of its own, which is slower,
 // and has been seen to lose one; see docs/performance.md.
 //
+// So is a directory on FUSE. Where such a file system takes only a part of a direct write, the
+// kernel itself goes on with the rest of a ring's request, and (seen in Linux 6.18) may skip some
+// of the data and report what it put at the wrong place as written. pwrite does not.
+//
 // # Built on backend-posix
 //
 // Directories, names, locks and reads are those of package posix, and so are the assumptions
@@ -42,6 +46,7 @@ type Backend struct {
 	files *posix.Backend
 	// without are features that are not used, whatever the kernel has.
 	without Feature
+	fuse    bool // the ring writes to FUSE file systems too
 
 	hubMu sync.Mutex
 	hub   *hub // while there are queues that share it
@@ -57,6 +62,11 @@ type Option func(*Backend)
 func WithDirect(m posix.DirectMode) Option {
 	return func(b *Backend) { b.files = posix.New(posix.WithDirect(m)) }
 }
+
+// WithFUSE has the ring write to FUSE file systems too. A file system that takes only a part of
+// a write is safe with it only on a kernel in which that has been mended; see the package's
+// documentation.
+func WithFUSE() Option { return func(b *Backend) { b.fuse = true } }
 
 // Without goes without some features, as on a kernel that lacks them.
 func Without(f Feature) Option { return func(b *Backend) { b.without |= f } }
@@ -83,7 +93,7 @@ func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error
 	if !ok {
 		return nil, fmt.Errorf("open %s: %T is no directory of package posix", path, d)
 	}
-	if !base.Direct() {
+	if !base.Direct() || !b.fuse && onFUSE(path) {
 		return base, nil
 	}
 	return &dir{Dir: base, backend: b}, nil
