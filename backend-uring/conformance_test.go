@@ -12,7 +12,9 @@ import (
 func TestConformance(t *testing.T) {
 	onPosix := conformance.With(func() (backend.Backend, error) { return posix.New(), nil })
 	t.Run("direct", func(t *testing.T) {
-		conformance.Run(t, func() (backend.Backend, error) { return uring.New(uring.WithDirect(posix.DirectOn), uring.WithFUSE()), nil },
+		conformance.Run(t, func() (backend.Backend, error) {
+			return uring.New(uring.WithDirect(posix.DirectOn), uring.WithFUSE()), nil
+		},
 			onPosix,
 			conformance.Skip("Faults/WriteShort", "a kernel's mistake with short writes of FUSE file systems: what WithFUSE warns of"))
 	})

@@ -12,7 +12,6 @@ func (c *committer) acknowledge(g *group) {
 	s, seg := c.s, g.seg
 	now := time.Now()
 	c.tail = format.Link{Segment: seg.Number, End: g.position + int64(len(g.frame)), LSN: g.lastLSN(), Chain: g.chain}
-	seg.reaches(c.tail)
 	if s.cfg.fsync == FsyncPeriodic {
 		if c.nextSync.IsZero() {
 			c.nextSync = now.Add(s.cfg.syncInterval)
@@ -21,11 +20,10 @@ func (c *committer) acknowledge(g *group) {
 		s.durable.Store(c.tail.LSN)
 		s.count.syncs.Add(1)
 	}
+	c.show(g)
 	for i := range g.entries {
-		c.publish(seg, &g.entries[i], g.firstLSN+uint64(i))
 		s.count.appendLatency.record(now.Sub(g.entries[i].start))
 	}
-	c.enter(seg, g)
 	s.count.groups.Add(1)
 	s.count.appends.Add(uint64(len(g.entries)))
 	s.count.records.Add(uint64(g.records))
@@ -39,23 +37,30 @@ func (c *committer) acknowledge(g *group) {
 	}
 }
 
-// reaches lets readers go as far as the segment is acknowledged now.
-func (g *segment) reaches(end format.Link) {
-	g.lastLSN.Store(end.LSN)
-	g.end.Store(end.End)
-}
-
-// enter takes the group into the segment's table, once it is visible: a reader that goes by
-// the state before would be sent behind the records that a truncation in the group replaces.
-func (c *committer) enter(seg *segment, g *group) {
+// show makes a group visible to readers, who go by the offsets of a partition and by the table
+// of a segment. Both change in one step, under the segment's lock: a reader that knew of a
+// truncation by one of them only would look for records where they are not.
+func (c *committer) show(g *group) {
+	seg := g.seg
 	seg.mu.Lock()
+	defer seg.mu.Unlock()
 	for i := range g.entries {
 		seg.table.add(g.entries[i].Entry, g.firstLSN+uint64(i), g.position)
 	}
 	seg.table.frames++
-	seg.maxTime.Store(seg.table.maxTime)
-	seg.records.Store(seg.table.records)
-	seg.mu.Unlock()
+	seg.reaches(c.tail)
+	for i := range g.entries {
+		c.publish(seg, &g.entries[i], g.firstLSN+uint64(i))
+	}
+}
+
+// reaches lets readers go as far as the segment is acknowledged now, and its table tells. The
+// caller holds mu.
+func (g *segment) reaches(end format.Link) {
+	g.maxTime.Store(g.table.maxTime)
+	g.records.Store(g.table.records)
+	g.lastLSN.Store(end.LSN)
+	g.end.Store(end.End)
 }
 
 // publish makes an entry visible to the readers of its partition.

@@ -144,6 +144,13 @@ func (c *cursor) enterExtent() error {
 	p := c.p
 	p.mu.RLock()
 	x := &p.extents
+	if x.cuts.count != c.cut { // since record looked
+		p.mu.RUnlock()
+		if err := c.meetCut(); err != nil {
+			return err
+		}
+		return c.enterExtent()
+	}
 	if c.next < x.first || c.next > x.next {
 		first, next := x.first, x.next
 		p.mu.RUnlock()

@@ -62,8 +62,8 @@ func (c *committer) syncBeforeLeaving() bool {
 func (c *committer) abandon() {
 	c.awaitZeros(c.active.size.Load())
 	c.zeroing = nil
+	c.active.abandoned.Store(true) // first: the keeper seals what is only unsealed
 	c.active.setState(stateUnsealed)
-	c.active.abandoned.Store(true)
 	c.active, c.chain = nil, c.tail.Chain
 }
 
@@ -90,7 +90,7 @@ func (c *committer) fail(err error) {
 // do for lack of space it may be able to do now.
 func (c *committer) outOfSpace(err error) {
 	c.rollBack(err)
-	c.s.keeper.wake()
+	c.s.keeper.ring()
 }
 
 // rollBack fails everything that is not acknowledged: offsets and LSNs go back to what

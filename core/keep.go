@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -13,13 +15,17 @@ import (
 
 // keeper seals segments that have ended, and lets go of those that no partition needs.
 type keeper struct {
-	s       *shard
-	bell    chan struct{}
-	began   chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
-	ctx     context.Context
-	stop    context.CancelFunc
-	queue   backend.Queue
-	broken  error      // the queue's, for good
+	s      *shard
+	bell   chan struct{}
+	began  chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
+	ctx    context.Context
+	stop   context.CancelFunc
+	queue  backend.Queue
+	broken error // the queue's, for good
+	// news counts what may have made moving records worth while; full is its value when there
+	// was last no space for that. The appends of a move that fails are among those that ring.
+	news    atomic.Uint64
+	full    uint64
 	dropped []*segment // off the list, their files still there, oldest first
 }
 
@@ -27,11 +33,18 @@ func (k *keeper) init(s *shard) {
 	k.s = s
 	k.bell = make(chan struct{}, 1)
 	k.began = make(chan struct{})
+	k.full = math.MaxUint64
 	k.ctx, k.stop = context.WithCancel(context.Background())
 }
 
-// wake has the keeper look for work.
+// wake has the keeper look for work: there is something new to do.
 func (k *keeper) wake() {
+	k.news.Add(1)
+	k.ring()
+}
+
+// ring has the keeper look once more for what it could not do.
+func (k *keeper) ring() {
 	if k.bell == nil {
 		return // a read-only log has nothing to keep
 	}

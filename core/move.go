@@ -22,7 +22,8 @@ const moveBatch = 256 << 10
 // move moves what is live in the oldest segment, if enough garbage waits behind it. It
 // reports whether nothing live is left there.
 func (k *keeper) move(g *segment) bool {
-	if k.s.cfg.moveLimit == 0 || k.garbage() <= k.s.cfg.moveLimit {
+	news := k.news.Load()
+	if k.full == news || k.s.cfg.moveLimit == 0 || k.garbage() <= k.s.cfg.moveLimit {
 		return false
 	}
 	k.s.mu.Lock()
@@ -30,6 +31,9 @@ func (k *keeper) move(g *segment) bool {
 	k.s.mu.Unlock()
 	for _, p := range parts {
 		if err := k.movePartition(p, g); err != nil {
+			if errors.Is(err, ErrNoSpace) {
+				k.full = news
+			}
 			if !errors.Is(err, errStaleMove) && k.ctx.Err() == nil {
 				k.s.cfg.logger.Warn("cannot move old records", "partition", p.String(), "error", err)
 			}

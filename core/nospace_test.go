@@ -1,10 +1,12 @@
 package wal_test
 
 import (
+	"bytes"
 	"syscall"
 	"testing"
 	"testing/synctest"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	wal "github.com/chronik-go/wal/core"
@@ -342,4 +344,58 @@ func TestRetentionGoesOnWithLittleSpace(t *testing.T) {
 		})
 	}
 	require.Positive(t, held, "retention always had the space it takes")
+}
+
+// Where there is no space to move the records of a partition that lags, the keeper waits for
+// something new: the appends that failed it itself made.
+func TestMovesWithoutSpaceAreNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{Capacity: 400 << 10})
+		warnings := 0
+		m := open(t, disk, wal.WithSegmentSize(32<<10), wal.WithRecycleLimit(0), wal.WithMoveLimit(60<<10),
+			wal.WithLogger(hclog.New(&hclog.LoggerOptions{Output: writerFunc(func(line []byte) {
+				if !bytes.Contains(line, []byte("cannot move old records")) {
+					return
+				}
+				if warnings++; warnings == 10 {
+					disk.SetCapacity(0) // it would go on for ever
+				}
+			})})))
+		for range 12 {
+			must(m.Append(bg, "slow", 0, big(1024, 's')))
+		}
+		p := partition(t, m, "busy", 0)
+		next := fillDisk(t, p)
+		synctest.Wait()
+		disk.SetCapacity(disk.Used())
+		require.NoError(t, p.TruncateBefore(bg, next))
+		synctest.Wait()
+		require.Equal(t, 1, warnings)
+		for range 3 {
+			_, err := p.Append(bg, big(1024, 'b'))
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			synctest.Wait()
+		}
+		require.Equal(t, 1, warnings, "failed appends are nothing new")
+		disk.SetCapacity(0)
+		fillSegments(t, m, p, 3)
+		synctest.Wait()
+		require.Positive(t, m.Stats().MovedBytes, "with space it goes on")
+		require.Equal(t, 1, warnings)
+	})
+}
+
+// fillSegments appends until so many segments have begun.
+func fillSegments(t *testing.T, m *wal.Manager, p *wal.Partition, n uint64) {
+	t.Helper()
+	for until := m.Stats().Rotations + n; m.Stats().Rotations < until; {
+		must(p.Append(bg, big(1024, 'b')))
+	}
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f(b)
+	return len(b), nil
 }

@@ -78,27 +78,30 @@ func TestTruncationsAtOnce(t *testing.T) {
 
 // A read error while a reader refreshes is told, and the next refresh goes on.
 func TestRefreshAfterReadError(t *testing.T) {
-	disk := newDisk(t, sim.Options{})
-	m := open(t, disk, wal.WithSegmentSize(16<<10))
-	p := partition(t, m, "t", 0)
-	appendValues(t, p, 10)
-	ro := openReadOnly(t, disk)
-	q := lookup(t, ro, "t", 0)
-	for range 10 {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithSegmentSize(16<<10))
+		p := partition(t, m, "t", 0)
 		appendValues(t, p, 10)
-		must(m.Append(bg, "o", 0, big(4000, 'x')))
-	}
-	open := disk.OpenHandles()
-	disk.Inject(sim.Fault{Op: sim.OpRead, Name: "00000000000000000003.wal"})
-	require.Error(t, ro.Refresh(bg))
-	require.Equal(t, open, disk.OpenHandles(), "a refresh that fails leaves nothing open")
-	require.NoError(t, ro.Refresh(bg))
-	requireValues(t, q, 0, p.NextOffset())
-	require.Len(t, must(ro.Segments()), len(must(m.Segments())))
-	ended, cancel := context.WithCancel(bg)
-	cancel()
-	appendValues(t, p, 10)
-	require.ErrorIs(t, ro.Refresh(ended), context.Canceled)
+		ro := openReadOnly(t, disk)
+		q := lookup(t, ro, "t", 0)
+		for range 10 {
+			appendValues(t, p, 10)
+			must(m.Append(bg, "o", 0, big(4000, 'x')))
+		}
+		synctest.Wait() // the writer has the next segment ready
+		open := disk.OpenHandles()
+		disk.Inject(sim.Fault{Op: sim.OpRead, Name: "00000000000000000003.wal"})
+		require.Error(t, ro.Refresh(bg))
+		require.Equal(t, open, disk.OpenHandles(), "a refresh that fails leaves nothing open")
+		require.NoError(t, ro.Refresh(bg))
+		requireValues(t, q, 0, p.NextOffset())
+		require.Len(t, must(ro.Segments()), len(must(m.Segments())))
+		ended, cancel := context.WithCancel(bg)
+		cancel()
+		appendValues(t, p, 10)
+		require.ErrorIs(t, ro.Refresh(ended), context.Canceled)
+	})
 }
 
 // A segment whose header is damaged is told by the refresh that comes upon it.

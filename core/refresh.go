@@ -277,8 +277,9 @@ func (m *Manager) show(s *shard, looks []look) {
 			s.segments.add(l.seg)
 		}
 		if len(l.found) > 0 {
-			l.seg.chain = l.end.Chain
-			l.seg.reaches(l.end)
+			l.seg.mu.Lock()
+			defer l.seg.mu.Unlock()
+			l.enter()
 		}
 		for _, n := range l.found {
 			id := n.entry.Partition
@@ -305,19 +306,12 @@ func (m *Manager) show(s *shard, looks []look) {
 		}
 		p.take(news[id])
 	}
-	for i := range looks {
-		looks[i].enter()
-	}
 }
 
-// enter takes what was found into the segment's table, once it is visible; see
-// committer.enter.
+// enter takes what was found into the segment's table and lets readers go that far. The caller
+// holds the segment's lock until that is visible; see committer.show.
 func (l *look) enter() {
 	g := l.seg
-	if len(l.found) == 0 {
-		return // it may have no table: a sealed one
-	}
-	g.mu.Lock()
 	for _, n := range l.found {
 		if n.entry.Kind == format.KindDeclare {
 			g.table.declare(n.entry.Partition, n.declaration)
@@ -325,9 +319,8 @@ func (l *look) enter() {
 		}
 		g.table.add(n.entry, n.lsn, n.position)
 	}
-	g.maxTime.Store(g.table.maxTime)
-	g.records.Store(g.table.records)
-	g.mu.Unlock()
+	g.chain = l.end.Chain
+	g.reaches(l.end)
 }
 
 // change is a new entry and where it stands.
