@@ -129,7 +129,7 @@ func randomEpoch() uint64 {
 
 	{"records are moved behind a truncation that is on its way", []patch{{
 		"		if cutting > 0 {\n",
-		"		if cutting < 0 {\n"}}, []Check{Prefix, NoResurrection, AckedDurable}, 400_000},
+		"		if cutting < 0 {\n"}}, []Check{Prefix, NoResurrection, AckedDurable, AtomicBatch}, 3_000_000},
 
 	{"one append is several batches", []patch{{
 		"func (p *Partition) AppendAsync(ctx context.Context, records ...Record) (Ack, error) {\n",
