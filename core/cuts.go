@@ -17,12 +17,17 @@ type suffixCut struct {
 	next   int64 // records from here on were dropped
 }
 
-// before takes in that records below first are gone: who is there learns of it by that.
+// before takes in that records below first are gone. Who is there learns of it by that; who is
+// beyond, of the suffix truncations below first, by one at first.
 func (c *cuts) before(first int64) {
 	c.count++
 	n := 0
-	for n < len(c.list) && c.list[n].next < first {
+	for n < len(c.list) && c.list[n].next <= first {
 		n++
+	}
+	if n > 0 {
+		n--
+		c.list[n].next = first
 	}
 	c.list = c.list[n:]
 }

@@ -190,11 +190,7 @@ func TestCuts(t *testing.T) {
 				for _, e := range events[number+1:] {
 					want = min(want, e.next)
 				}
-				if got := c.since(uint64(number)); want >= first {
-					require.Equal(t, want, got)
-				} else { // who was behind it learns of it by the first offset
-					require.True(t, got == want || got >= first, "%d is %d", want, got)
-				}
+				require.Equal(t, max(want, first), c.since(uint64(number)))
 			}
 		}
 	})

@@ -94,6 +94,9 @@ func (k *keeper) seal(g *segment) error {
 	}
 	end := g.end.Load()
 	if !g.hashed {
+		if err := cutRemains(g, end); err != nil {
+			return err
+		}
 		var err error
 		if g.hash, err = hashFile(g.file, end); err != nil {
 			return fmt.Errorf("read %s: %w", g.path, err)
@@ -131,6 +134,20 @@ func (k *keeper) seal(g *segment) error {
 	g.mu.Unlock()
 	g.setState(stateSealed)
 	return nil
+}
+
+// cutRemains ends the file of a recovered segment at the segment's end, durably. What stands
+// behind it may be left of a frame that was torn. A footer written over that could be torn too,
+// and its sectors complete the frame: they need not differ from those that were missing.
+func cutRemains(g *segment, end int64) error {
+	if g.size.Load() <= end {
+		return nil
+	}
+	if err := g.file.Resize(end); err != nil {
+		return err
+	}
+	g.size.Store(end)
+	return g.file.Sync()
 }
 
 func (k *keeper) open() (err error) {

@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -324,4 +325,31 @@ func TestBatchLargerThanSegment(t *testing.T) {
 		check(lookup(t, open(t, disk), "t", 0))
 		check(lookup(t, open(t, after), "t", 0))
 	}
+}
+
+// What a crash left behind the end of a segment is gone, durably, before a footer is written
+// there: the sectors of a torn footer could complete a torn frame.
+func TestFooterIsNotWrittenOverRemains(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	appendValues(t, partition(t, open(t, disk), "t", 0), 10)
+	after := crash(t, disk)
+	require.NoError(t, open(t, after).Close())
+	trace := after.Trace()
+	resized, ends, footers := int64(math.MaxInt64), int64(math.MaxInt64), 0
+	for i := range trace.Len() {
+		o := trace.Op(i)
+		if o.Name != "00000000000000000001.wal" {
+			continue
+		}
+		switch o.Op {
+		case sim.OpResize:
+			resized = min(resized, o.Len)
+		case sim.OpFileSync:
+			ends = resized
+		case sim.OpSubmit:
+			footers++
+			require.Equal(t, ends, o.Offset, "what stood there may come back")
+		}
+	}
+	require.Equal(t, 1, footers)
 }
