@@ -124,11 +124,11 @@ func TestEnvironmentIsInForce(t *testing.T) {
 	disk := newDisk(t, sim.Options{})
 	m, err := wal.Open(dataDir, wal.WithBackend(disk))
 	require.NoError(t, err)
-	fill(t, m, 3, 40)
+	fill(t, m, 3, 200)
 	require.Greater(t, len(segments(t, m)), 2)
-	requireFilled(t, m, 3, 40)
+	requireFilled(t, m, 3, 200)
 	require.NoError(t, m.Close())
-	requireFilled(t, open(t, disk), 3, 40)
+	requireFilled(t, open(t, disk), 3, 200)
 }
 
 // Options out of range are refused before anything is touched.
