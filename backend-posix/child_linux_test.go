@@ -1,12 +1,15 @@
 package posix
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/conformance"
 )
 
 // childEnv holds, in a child process, the name of the test that started it.
@@ -38,6 +41,6 @@ func runInChild(t *testing.T, attr *syscall.SysProcAttr) {
 func needRoot(t *testing.T, why string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skipf("NOT TESTED: %s needs root", why)
+		conformance.Missing(t, "privilege", fmt.Errorf("%s needs root", why))
 	}
 }

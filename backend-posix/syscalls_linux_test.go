@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/chronik-go/wal/conformance"
 	"github.com/chronik-go/wal/core/backend"
 )
 
@@ -25,10 +26,7 @@ const traceEnv = "CHRONIK_POSIX_TEST_TRACE_DIR"
 func trace(t *testing.T, path string, options ...string) (calls map[string][]string, raw string) {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("REQUIRE_STRACE") != "" {
-			t.Fatal("strace is required and not installed")
-		}
-		t.Skip("NOT TESTED: strace is not installed")
+		conformance.Missing(t, "strace", err)
 	}
 	out := filepath.Join(t.TempDir(), "trace")
 	args := append([]string{"strace", "-f", "-qq", "-y", "-o", out, "-e",

@@ -3,6 +3,7 @@
 package uring_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -12,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	uring "github.com/chronik-go/wal/backend-uring"
+	"github.com/chronik-go/wal/conformance"
 	"github.com/chronik-go/wal/core/backend"
 )
 
 // No ring writes to FUSE unless that was asked for: see the package's documentation.
 func TestFUSEIsWrittenAsByPosix(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can mount")
+		conformance.Missing(t, "privilege", errors.New("only root can mount"))
 	}
 	root, err := fs.NewLoopbackRoot(t.TempDir())
 	require.NoError(t, err)

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ import (
 // namespaces of their own.
 func TestLayersLeaveNothing(t *testing.T) {
 	if os.Geteuid() != 0 && !isChild() {
-		t.Skip("only root can mount")
+		Missing(t, string(layerPrivilege), errors.New("only root can mount"))
 	}
 	for _, layer := range []string{"ShutdownExt4", "BlockExt4", "UnsyncedLost"} {
 		for end, f := range map[string]func(*hostProcess) error{

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
@@ -175,9 +176,20 @@ type layer string
 // layerPrivilege is what checks of the contract need that only some users may do.
 const layerPrivilege layer = "privilege"
 
-// missing ends a check that cannot run on this machine: loudly, and as a failure if the layer
-// was required.
+// missing is Missing for a check.
 func (t *T) missing(l layer, why error) {
+	t.Helper()
+	missing(t, l, why)
+}
+
+// Missing ends a test that cannot run on this machine for want of what a layer needs, as a check
+// of the suite is ended: loudly, and as a failure if -conformance.require names the layer.
+func Missing(t testing.TB, layerName string, why error) {
+	t.Helper()
+	missing(t, layer(layerName), why)
+}
+
+func missing(t tb, l layer, why error) {
 	t.Helper()
 	if slices.Contains(strings.Split(*flagRequire, ","), string(l)) {
 		require.NoError(t, why, "layer %s is required here", l)

@@ -54,15 +54,6 @@ func (c *committer) show(g *group) {
 	}
 }
 
-// reaches lets readers go as far as the segment is acknowledged now, and its table tells. The
-// caller holds mu.
-func (g *segment) reaches(end format.Link) {
-	g.maxTime.Store(g.table.maxTime)
-	g.records.Store(g.table.records)
-	g.lastLSN.Store(end.LSN)
-	g.end.Store(end.End)
-}
-
 // publish makes an entry visible to the readers of its partition.
 func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 	p := e.part

@@ -97,6 +97,15 @@ type segment struct {
 func (g *segment) setState(s segmentState) { g.state.Store(int32(s)) }
 func (g *segment) is(s segmentState) bool  { return segmentState(g.state.Load()) == s }
 
+// reaches lets readers go as far as the segment is acknowledged now, and its table tells. The
+// caller holds mu.
+func (g *segment) reaches(end format.Link) {
+	g.maxTime.Store(g.table.maxTime)
+	g.records.Store(g.table.records)
+	g.lastLSN.Store(end.LSN)
+	g.end.Store(end.End)
+}
+
 // at says where in the log something is, for errors.
 func (g *segment) at(position int64) string {
 	return fmt.Sprintf("segment %s, byte %d", g.path, position)
