@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -98,10 +97,10 @@ func TestMutants(t *testing.T) {
 			continue
 		}
 		start := time.Now()
-		failed, out := runMutant(t, m, files)
+		failed, out := m.run(t, files)
 		checks := slices.Sorted(maps.Keys(failed))
 		verdict := "killed"
-		if !slices.ContainsFunc(m.killers, func(c Check) bool { return failed[c] > 0 }) {
+		if !m.killedBy(failed) {
 			verdict = "SURVIVED"
 			if len(checks) > 0 {
 				verdict = "killed by chance"
@@ -122,9 +121,48 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// runMutant builds the suite on a mutant, by an overlay, and runs it. It returns how often
-// each check failed.
-func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Check]int, out string) {
+// A mutant gets rounds of the suite, each with other seeds and twice the states of the one
+// before, until a check that is meant for it fails. How soon that is depends on its mistake
+// and on the scheduler: most take one round, and the rarest is met once in 400,000 states.
+const (
+	firstRound = 12_000 // states
+	rounds     = 9      // six million states in all
+	roundSeeds = 1_000_000
+)
+
+// run builds the suite on a mutant and runs it, up to its last round. It returns how often
+// each check failed, and what the last run printed.
+func (m mutant) run(t *testing.T, files map[string]string) (failed map[Check]int, out string) {
+	t.Helper()
+	binary := m.build(t, files)
+	failed = map[Check]int{}
+	for round := range rounds {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
+			"-test.timeout=9m", "-crash.seed="+strconv.Itoa(1+round*roundSeeds), "-crash.states="+strconv.Itoa(firstRound<<round),
+			"-crash.violations=4", "-crash.faults="+strconv.Itoa(min(3<<round, 100)), "-crash.damages=40").CombinedOutput() // it fails: that is what it is run for
+		cancel()
+		out = string(b)
+		for _, x := range checkName.FindAllStringSubmatch(out, -1) {
+			failed[Check(x[1])]++
+		}
+		if strings.Contains(out, "panic: ") {
+			failed["panic"]++
+		}
+		if m.killedBy(failed) {
+			break
+		}
+	}
+	return failed, out
+}
+
+// killedBy reports whether a check that is meant for the mutant failed.
+func (m mutant) killedBy(failed map[Check]int) bool {
+	return slices.ContainsFunc(m.killers, func(c Check) bool { return failed[c] > 0 })
+}
+
+// build builds the suite on a mutant, by an overlay, and returns the test binary.
+func (m mutant) build(t *testing.T, files map[string]string) (binary string) {
 	t.Helper()
 	changed, err := m.mutate(files)
 	require.NoError(t, err)
@@ -137,27 +175,15 @@ func runMutant(t *testing.T, m mutant, files map[string]string) (failed map[Chec
 	}
 	list, err := json.Marshal(overlay)
 	require.NoError(t, err)
-	listPath, binary := filepath.Join(tmp, "overlay.json"), filepath.Join(tmp, "mutant.test")
+	listPath := filepath.Join(tmp, "overlay.json")
+	binary = filepath.Join(tmp, "mutant.test")
 	require.NoError(t, os.WriteFile(listPath, list, 0o600))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if b, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "-overlay", listPath, ".").CombinedOutput(); err != nil {
 		t.Fatalf("mutant %q does not build: %v\n%s", m.name, err, b)
 	}
-	violations := 4
-	if m.states > 0 {
-		violations = 1 // it takes long to meet one
-	}
-	b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
-		"-test.timeout=280s", "-crash.states="+strconv.Itoa(cmp.Or(m.states, usualStates)), "-crash.violations="+strconv.Itoa(violations), "-crash.faults=3", "-crash.damages=40").CombinedOutput()
-	failed = map[Check]int{}
-	for _, x := range checkName.FindAllStringSubmatch(string(b), -1) {
-		failed[Check(x[1])]++
-	}
-	if strings.Contains(string(b), "panic: ") {
-		failed["panic"]++
-	}
-	return failed, string(b)
+	return binary
 }
 
 func joinChecks(checks []Check) string {
