@@ -53,12 +53,15 @@ func (c *cursor) close() {
 // record returns the next record. io.EOF: there is none yet. *LostError: those up to its
 // To are lost; the next call goes on behind them.
 func (c *cursor) record() (Record, error) {
-	if c.p.cut.Load() != c.cut {
-		if err := c.meetCut(); err != nil {
-			return Record{}, err
+	for {
+		if c.p.cut.Load() != c.cut { // also after advance: it may have found what is cut off by now
+			if err := c.meetCut(); err != nil {
+				return Record{}, err
+			}
 		}
-	}
-	for c.offset >= c.end {
+		if c.offset < c.end {
+			break
+		}
 		if err := c.advance(); err != nil {
 			return Record{}, err
 		}

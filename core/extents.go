@@ -20,6 +20,8 @@ type extent struct {
 	// offsets were truncated.
 	lsn uint64
 	seg *segment
+	// moved: it is a copy of records that stood elsewhere before.
+	moved bool
 }
 
 // extents is where a partition's live records are, in the order of offsets. The zero
@@ -55,7 +57,8 @@ func (x *extents) meet(d format.Declaration) {
 		x.next, x.pending, x.pendingLost, x.cut = d.Next, d.Gap, d.GapLost, true
 		x.pendingIn = forget(x.pendingIn)
 	case d.Next < x.next:
-		x.truncateAfter(format.Run{Base: d.Next})
+		gap, _ := x.gapBelow(d.Next)
+		x.truncateAfter(nil, format.Run{Base: d.Next, Gap: gap})
 		x.pending, x.pendingLost = d.Gap, d.GapLost
 		x.cuts.after(x.next)
 	}
@@ -79,7 +82,7 @@ func (x *extents) apply(seg *segment, r format.Run) error {
 		x.truncateBefore(r.Base)
 		x.cuts.before(x.first)
 	case format.KindTruncateAfter:
-		x.truncateAfter(r)
+		x.truncateAfter(seg, r)
 		x.cuts.after(x.next)
 	case format.KindLost:
 		return x.lose(seg, r)
@@ -156,8 +159,9 @@ func (x *extents) truncateBefore(first int64) {
 
 // truncateAfter drops the offsets from the run's base on. What of a declared gap is left
 // directly below it, the run tells: the segment that declares the gap may be gone. It tells
-// nothing of what was lost after it was written.
-func (x *extents) truncateAfter(r format.Run) {
+// nothing of what was lost after it was written. Where it tells of less gap than there was, the
+// gap had been cut off and filled, with records that are lost.
+func (x *extents) truncateAfter(seg *segment, r format.Run) {
 	gap, lost := x.gapBelow(r.Base)
 	lostIn := x.pendingIn
 	for n := len(x.list); n > 0 && x.list[n-1].end > r.Base; n = len(x.list) {
@@ -172,11 +176,14 @@ func (x *extents) truncateAfter(r format.Run) {
 		x.list = x.list[:n-1]
 	}
 	x.cut = true
-	x.pending, x.pendingLost = r.Gap, r.Flags&format.FlagGapLost != 0
-	if lost && gap >= r.Gap {
+	switch {
+	case lost && gap >= r.Gap:
 		x.pending, x.pendingLost, x.pendingIn = gap, true, lostIn
-	} else {
-		x.pendingIn = forget(lostIn)
+	case gap > r.Gap:
+		seg.losses.Add(1)
+		x.pending, x.pendingLost, x.pendingIn = gap, true, append(forget(lostIn), seg)
+	default:
+		x.pending, x.pendingLost, x.pendingIn = r.Gap, r.Flags&format.FlagGapLost != 0, forget(lostIn)
 	}
 	x.next = r.Base
 	x.first = min(x.first, r.Base)
@@ -205,7 +212,7 @@ func (x *extents) move(seg *segment, r format.Run) {
 	if first >= end {
 		return
 	}
-	moved := extent{first: first, end: end, gap: min(r.Gap, first-x.first), lsn: r.LSN, seg: seg}
+	moved := extent{first: first, end: end, gap: min(r.Gap, first-x.first), lsn: r.LSN, seg: seg, moved: true}
 	var list []extent
 	for _, e := range x.list {
 		gapFrom := e.first - e.gap

@@ -90,7 +90,7 @@ func (c *committer) fail(err error) {
 // do for lack of space it may be able to do now.
 func (c *committer) outOfSpace(err error) {
 	c.rollBack(err)
-	c.s.keeper.ring()
+	c.s.keeper.wake()
 }
 
 // rollBack fails everything that is not acknowledged: offsets and LSNs go back to what

@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
-	"sync/atomic"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -15,36 +14,26 @@ import (
 
 // keeper seals segments that have ended, and lets go of those that no partition needs.
 type keeper struct {
-	s      *shard
-	bell   chan struct{}
-	began  chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
-	ctx    context.Context
-	stop   context.CancelFunc
-	queue  backend.Queue
-	broken error // the queue's, for good
-	// news counts what may have made moving records worth while; full is its value when there
-	// was last no space for that. The appends of a move that fails are among those that ring.
-	news    atomic.Uint64
-	full    uint64
-	dropped []*segment // off the list, their files still there, oldest first
+	s       *shard
+	bell    chan struct{}
+	began   chan struct{} // closed once what was unsealed at the start is sealed, or cannot be
+	ctx     context.Context
+	stop    context.CancelFunc
+	queue   backend.Queue
+	broken  error            // the queue's, for good
+	full    <-chan time.Time // there was no space to move records: ticks when that is to be tried again
+	dropped []*segment       // off the list, their files still there, oldest first
 }
 
 func (k *keeper) init(s *shard) {
 	k.s = s
 	k.bell = make(chan struct{}, 1)
 	k.began = make(chan struct{})
-	k.full = math.MaxUint64
 	k.ctx, k.stop = context.WithCancel(context.Background())
 }
 
-// wake has the keeper look for work: there is something new to do.
+// wake has the keeper look for work.
 func (k *keeper) wake() {
-	k.news.Add(1)
-	k.ring()
-}
-
-// ring has the keeper look once more for what it could not do.
-func (k *keeper) ring() {
 	if k.bell == nil {
 		return // a read-only log has nothing to keep
 	}
@@ -62,6 +51,8 @@ func (k *keeper) loop() {
 	for {
 		select {
 		case <-k.bell:
+		case <-k.full:
+			k.full = nil
 		case <-k.ctx.Done():
 			return
 		}
@@ -197,17 +188,18 @@ func hashFile(f io.ReaderAt, n int64) (uint64, error) {
 // retain lets go of the oldest segments that hold nothing any partition needs.
 func (k *keeper) retain() {
 	for {
+		k.dropFiles() // first: to move records may need their space
 		g, only := k.s.segments.oldest()
 		if g == nil || only || g.is(stateActive) {
-			break
+			return
 		}
 		if g.losses.Load() > 0 || g.live.Load() > 0 && !k.move(g) {
-			break
+			return
 		}
 		// The truncations that made it useless, and declarations elsewhere of the
 		// partitions that only it names, must be durable before it is gone.
 		if err := k.s.do(k.ctx, func() error { return k.s.commit.redeclare(g) }); err != nil {
-			break
+			return
 		}
 		if g.live.Load() > 0 {
 			continue
@@ -216,7 +208,6 @@ func (k *keeper) retain() {
 		k.dropped = append(k.dropped, g)
 		k.s.unpin(g)
 	}
-	k.dropFiles()
 }
 
 // dropFiles removes, or recycles, the files of dropped segments that nobody reads. It

@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"syscall"
 	"testing"
@@ -147,6 +148,96 @@ func TestReaderGivesUpWhatIsVoid(t *testing.T) {
 			requireValues(t, q, 0, p.NextOffset())
 		}
 		require.NoError(t, ro.Close())
+	}
+}
+
+// A follower beside the writer has seen a record that is void by now. It is told, though there
+// are others at its offset and behind it, and though they were moved.
+func TestFollowerIsToldOfWhatIsVoid(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{})
+			m := open(t, disk, wal.WithSegmentSize(16<<10), wal.WithMoveLimit(16<<10), wal.WithRecycleLimit(0))
+			p := partition(t, m, "t", 0)
+			appendValues(t, p, 3)
+			must(m.Append(bg, "o", 0, record("needs the first segment")))
+			ro := openReadOnly(t, disk)
+			q := lookup(t, ro, "t", 0)
+			disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+			_, err := p.Append(bg, record("void"))
+			require.ErrorIs(t, err, wal.ErrNoSpace)
+			require.NoError(t, ro.Refresh(bg))
+			next, stop := iter.Pull2(q.Follow(bg, 0))
+			defer stop()
+			for range 4 {
+				_, err, _ := next()
+				require.NoError(t, err)
+			}
+			appendValues(t, p, 5)
+			if moved {
+				first, release := iter.Pull2(p.Read(bg, 0)) // the segment's file stays while it is read
+				defer release()
+				_, err, _ := first()
+				require.NoError(t, err)
+				busy := partition(t, m, "busy", 0)
+				for range 60 {
+					require.NoError(t, busy.TruncateBefore(bg, must(busy.Append(bg, big(4000, 'x')))))
+					synctest.Wait()
+				}
+				require.Positive(t, m.Stats().MovedBytes)
+			}
+			require.NoError(t, ro.Refresh(bg))
+			_, err, _ = next()
+			var truncated *wal.TruncatedError
+			require.ErrorAs(t, err, &truncated)
+			require.LessOrEqual(t, truncated.GoOn, int64(3))
+			requireValues(t, q, 0, p.NextOffset())
+		})
+	}
+}
+
+// A replay beside a writer that drops a segment, and uses its file again, is told so: that is
+// no damage.
+func TestReplayOfWhatIsDropped(t *testing.T) {
+	for _, recycle := range []int{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{})
+			m := open(t, disk, wal.WithSegmentSize(16<<10), wal.WithRecycleLimit(recycle))
+			p := partition(t, m, "t", 0)
+			for range 8 {
+				must(p.Append(bg, big(3000, 'x')))
+			}
+			ro := openReadOnly(t, disk)
+			require.NoError(t, p.TruncateBefore(bg, 8))
+			for range 20 {
+				must(p.Append(bg, big(3000, 'y')))
+				synctest.Wait()
+			}
+			require.Positive(t, m.Stats().Dropped)
+			var failed []error
+			seen := 0
+			for e, err := range ro.Replay(bg) {
+				if err != nil {
+					failed = append(failed, err)
+					continue
+				}
+				require.Equal(t, big(3000, 'x').Value, e.Value)
+				seen++
+			}
+			if recycle > 0 {
+				require.Len(t, failed, 1)
+				require.ErrorIs(t, failed[0], wal.ErrOffsetOutOfRange)
+				require.NotErrorIs(t, failed[0], wal.ErrDamaged)
+			} else {
+				require.Empty(t, failed, "a file that is removed can be read while it is open")
+				require.Equal(t, 8, seen)
+			}
+			require.NoError(t, ro.Refresh(bg))
+			for e, err := range ro.Replay(bg) {
+				require.NoError(t, err)
+				require.Equal(t, big(3000, 'y').Value, e.Value)
+			}
+		})
 	}
 }
 

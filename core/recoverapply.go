@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/chronik-go/wal/core/format"
@@ -73,11 +74,11 @@ type startKey struct {
 // meet brings a partition to the state that a declaration tells.
 func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	x := &p.extents
-	switch {
-	case pt.Next > x.next:
+	if pt.Next < x.next || pt.Next == x.next && !x.pendingLost && min(x.pending, x.next-pt.First) > pt.Gap {
+		r.mend(g, p, x.truncatedAt(pt.Next, pt.Gap), pt.declared)
+	}
+	if pt.Next > x.next {
 		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
-	case pt.Next < x.next:
-		r.mend(g, p, x.truncatedAt(pt.Next), pt.declared)
 	}
 	if pt.First > x.first {
 		x.truncateBefore(pt.First)
@@ -97,7 +98,12 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		case due > x.next:
 			r.mend(g, p, lostRun(x.next, due), st.LSN)
 		case due < x.next:
-			r.mend(g, p, x.truncatedAt(due), st.LSN)
+			r.mend(g, p, x.truncatedAt(due, math.MaxInt64), st.LSN)
+		}
+		// A repair says so too, and then there is no damage.
+		had, lost := x.gapBelow(st.Base)
+		if st.Kind == format.KindTruncateAfter && had > st.Gap && !lost && r.explain(r.seen[p.id], st.LSN) != nil {
+			r.mend(g, p, x.truncatedAt(st.Base, st.Gap), st.LSN)
 		}
 	}
 	if st.missing {
@@ -125,12 +131,15 @@ func lostRun(from, to int64) format.Run {
 	return format.Run{Kind: format.KindLost, Base: to, End: to, Gap: to - from}
 }
 
-// truncatedAt is the run of a truncation that is missing.
-func (x *extents) truncatedAt(next int64) format.Run {
+// truncatedAt is the run of a truncation that is missing. What is told of a gap below it may be
+// less than there was, see extents.truncateAfter.
+func (x *extents) truncatedAt(next, told int64) format.Run {
 	r := format.Run{Kind: format.KindTruncateAfter, Base: next, End: next}
 	var lost bool
 	if r.Gap, lost = x.gapBelow(next); lost {
 		r.Flags = format.FlagGapLost
+	} else {
+		r.Gap = min(r.Gap, told)
 	}
 	return r
 }
@@ -155,8 +164,11 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 func (r *recovery) checkLosses() {
 	for _, m := range r.mends {
 		var spans []PartitionSpan
-		if m.run.Kind == format.KindLost {
+		switch gap := m.result.Gap; {
+		case m.run.Kind == format.KindLost:
 			spans = m.part.missing(m.run.Base-m.run.Gap, m.run.Base)
+		case gap > m.run.Gap: // of a truncation
+			spans = m.part.missing(m.run.Base-gap, m.run.Base)
 		}
 		r.blame(m, spans, fmt.Sprintf("%s: entries before LSN %d are missing", m.part, m.before))
 	}

@@ -13,6 +13,10 @@ import (
 // Refresh takes in what a running writer has added to a log that is open read-only, and
 // wakes followers. It is not for concurrent use with itself; readers may go on meanwhile.
 // On a log that is open for writing it does nothing.
+//
+// Followers are told of every truncation of what they have seen, also of those that the log
+// does not hold any more, but for one: where the writer has dropped all segments that the last
+// Refresh knew, it cannot be told whether records that were moved meanwhile replace others.
 func (m *Manager) Refresh(ctx context.Context) error {
 	if !m.cfg.readOnly {
 		return nil

@@ -24,6 +24,7 @@ func (m *Manager) rebuild(s *shard) error {
 	}
 	r.finish()
 	old := s.segments.replace(fresh.segments.all())
+	void := voided(old, fresh.segments.all())
 	s.durable.Store(fresh.durable.Load())
 	s.damage = fresh.damage
 	s.mu.Lock()
@@ -31,13 +32,28 @@ func (m *Manager) rebuild(s *shard) error {
 	s.partitions = nil
 	s.mu.Unlock()
 	for _, p := range known {
-		p.adopt(fresh.partitionOf(p))
+		p.adopt(fresh.partitionOf(p), void)
 	}
 	for _, p := range fresh.partitions {
 		m.adopt(s, p)
 	}
 	s.retired = append(s.retired, old...)
 	s.closeRetired()
+	return nil
+}
+
+// voided returns the segment of an earlier view that ends earlier by now, nil if none does. Only
+// the last one can: the others had a successor, which tells where they end.
+func voided(old, now []*segment) *segment {
+	if len(old) == 0 {
+		return nil
+	}
+	last := old[len(old)-1]
+	for _, g := range now {
+		if g.Epoch == last.Epoch && g.end.Load() < last.end.Load() {
+			return last
+		}
+	}
 	return nil
 }
 
@@ -68,8 +84,8 @@ func (m *Manager) adopt(s *shard, fresh *Partition) {
 }
 
 // adopt puts another state in place of a partition's; nil is that of one that is not there.
-// To its readers that is a truncation of what they may have seen beyond it.
-func (p *Partition) adopt(fresh *Partition) {
+// To its readers that is a truncation of what they may have seen that is not as it was.
+func (p *Partition) adopt(fresh *Partition, void *segment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.extents
@@ -81,12 +97,32 @@ func (p *Partition) adopt(fresh *Partition) {
 	}
 	x := &p.extents
 	x.cuts = before.cuts
-	x.cuts.after(min(before.next, x.next))
+	x.cuts.after(x.common(&before, void))
 	p.cut.Store(x.cuts.count)
 	p.lowest.Store(x.first)
 	p.visible.Store(x.next)
 	p.stable.Store(x.next)
 	p.notify()
+}
+
+// common returns the offset up to which a partition's records are those of an earlier state:
+// both have them in the same place, or they were moved since. The latter does not show what was
+// moved where it was in a segment of which some is void.
+func (x *extents) common(before *extents, void *segment) int64 {
+	for _, e := range before.list {
+		for at := max(e.first, x.first); at < e.end; {
+			now, ok := x.find(at)
+			if !ok || now.first > at {
+				return min(at, x.next)
+			}
+			same := now.seg.Epoch == e.seg.Epoch && now.lsn == e.lsn
+			if !same && (!now.moved || e.seg == void) {
+				return at
+			}
+			at = now.end
+		}
+	}
+	return min(before.next, x.next)
 }
 
 // closeRetired closes the segments of an earlier view that no reader holds any more.

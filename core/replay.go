@@ -22,6 +22,9 @@ type Entry struct {
 // were appended, up to what is acknowledged when it begins. It is the fastest way to read
 // all; records that were moved by retention come at the place of their copy. The records'
 // memory is the caller's.
+//
+// Where damage was met it yields ErrDamaged and goes on behind it. Beside a running writer,
+// which may drop what is being read, it ends with ErrOffsetOutOfRange: Refresh, and begin again.
 func (m *Manager) Replay(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for _, s := range m.allShards() {
@@ -103,6 +106,9 @@ func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(
 		switch {
 		case errors.Is(err, io.EOF):
 			return true
+		case err != nil && snap.dropped(g):
+			yield(Entry{}, droppedError(g))
+			return false
 		case errors.As(err, &bad):
 			// An open that allows damage told what is lost here; go on behind it.
 			if !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(r.position), err)) {
@@ -141,12 +147,12 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 			data, err = snap.s.cfg.decode(e, data)
 		}
 		if err != nil {
-			return damagedAt(yield, g, f, err)
+			return snap.damagedAt(yield, g, f, err)
 		}
 		for offset := e.Base; offset < e.End(); offset++ {
 			var rec Record
 			if rec, data, err = format.ReadRecord(data); err != nil {
-				return damagedAt(yield, g, f, err)
+				return snap.damagedAt(yield, g, f, err)
 			}
 			if !covers(live, offset) {
 				continue
@@ -161,11 +167,24 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 	return err == nil
 }
 
-func damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
+// damagedAt tells that a batch of a frame is not what was written.
+func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
+	if snap.dropped(g) {
+		yield(Entry{}, droppedError(g))
+		return errStopped
+	}
 	if !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(f.Position), err)) {
 		return errStopped
 	}
 	return nil
+}
+
+// dropped tells whether the writer beside a reader has dropped a segment: then its file may hold
+// something else by now.
+func (snap *snapshot) dropped(g *segment) bool { return snap.s.cfg.readOnly && snap.s.gone(g) }
+
+func droppedError(g *segment) error {
+	return fmt.Errorf("%w: segment %s was dropped while it was read: refresh and begin again", ErrOffsetOutOfRange, g.path)
 }
 
 // liveIn returns the parts of a batch that are live: not truncated, not moved elsewhere.

@@ -89,3 +89,35 @@ func TestCutBeforeWhatIsBehindIt(t *testing.T) {
 	require.ErrorAs(t, c.advance(), &truncated) // as record does when it has just looked
 	require.EqualValues(t, 1, truncated.GoOn)
 }
+
+// A cut that comes while a reader reads a record, and before it has it, is told first: the
+// record is truncated by then.
+func TestCutWhileARecordIsRead(t *testing.T) {
+	ctx := context.Background()
+	disk := sim.New(sim.Options{})
+	m := openOnSim(t, disk)
+	p, err := m.Partition("t", 0)
+	require.NoError(t, err)
+	appendTimes(t, p, 1, 2, 3)
+	require.NoError(t, m.Close()) // so that readers go to the file
+	m = openOnSim(t, disk)
+	p, err = m.Lookup("t", 0)
+	require.NoError(t, err)
+	<-p.shard.keeper.began // it reads too
+	cut := false
+	disk.BeforeOp(func(i sim.OpInfo) {
+		if i.Op == sim.OpRead && !cut {
+			cut = true
+			require.NoError(t, p.TruncateAfter(ctx, 0))
+			appendTimes(t, p, 4, 5, 6)
+		}
+	})
+	defer disk.BeforeOp(nil)
+	c := newCursor(p, 2)
+	defer c.close()
+	r, err := c.record()
+	require.True(t, cut)
+	var truncated *TruncatedError
+	require.ErrorAs(t, err, &truncated, "got %v", r)
+	require.EqualValues(t, 1, truncated.GoOn)
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,11 +146,21 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
+// needsRoot ends a test that only root can run: as a failure where the conformance suite requires
+// that privilege too.
+func needsRoot(t *testing.T, why string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("CHRONIK_CONFORMANCE_REQUIRE"), ","), "privilege") {
+		t.Fatal("only root can run this, and it is required here: " + why)
+	}
+	t.Skip("SKIPPED, only root can run this: " + why)
+}
+
 // asNobody runs the command as a user who owns nothing.
 func asNobody(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED LOUDLY: permissions are tested as root only, who can become another user")
+		needsRoot(t, "permissions are tested by becoming another user")
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -241,7 +252,7 @@ func TestBenchNoSpace(t *testing.T) {
 // A file system that is read-only is no matter of the log: one line, and it cannot run.
 func TestReadOnlyFileSystem(t *testing.T) {
 	if exec.CommandContext(t.Context(), "unshare", "-m", "true").Run() != nil {
-		t.Skip("SKIPPED LOUDLY: a read-only file system can be mounted only by root in a mount namespace")
+		needsRoot(t, "a read-only file system is mounted in a mount namespace")
 	}
 	dir := t.TempDir()
 	self, err := os.Executable()
