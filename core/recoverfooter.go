@@ -8,17 +8,16 @@ import (
 	"github.com/chronik-go/wal/core/format"
 )
 
-// checkFooterPadding checks what of a sound footer no CRC covers.
-func (r *recovery) checkFooterPadding(g *segment, sc *scan) error {
-	from, to := g.trailer.BodyAt+g.trailer.BodyLength, g.size.Load()-format.TrailerSize
-	b := make([]byte, to-from)
+// footerPadded reports whether the padding between a footer's body and its trailer is zeros. No
+// CRC covers it, and a footer is whole only with it: a crash may have left the write of it torn
+// just there.
+func (g *segment) footerPadded(t format.Trailer) (bool, error) {
+	from := t.BodyAt + t.BodyLength
+	b := make([]byte, g.size.Load()-format.TrailerSize-from)
 	if _, err := g.file.ReadAt(b, from); err != nil {
-		return fmt.Errorf("read footer of %s: %w", g.at(from), err)
+		return false, fmt.Errorf("read footer of %s: %w", g.at(from), err)
 	}
-	if i := bytes.IndexFunc(b, func(r rune) bool { return r != 0 }); i >= 0 {
-		sc.remark(from+int64(i), 1, "the footer's padding is not zero")
-	}
-	return nil
+	return len(bytes.Trim(b, "\x00")) == 0, nil
 }
 
 // checkFooterRemains looks at what follows a segment without a sound footer, and decides

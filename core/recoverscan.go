@@ -113,6 +113,9 @@ func (r *recovery) takeFooter(i int) (mismatch string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if whole, err := g.footerPadded(trailer); !whole || err != nil {
+		return "", err
+	}
 	if end, exact := r.end(i); exact && f.End != end {
 		return fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end), nil
 	}
@@ -214,9 +217,6 @@ func (r *recovery) checkScan(g *segment, sc *scan, limit int64, f *format.Footer
 	if sc.table.records != f.Records || sc.table.frames != f.Frames {
 		sc.remark(f.BodyAt, 0, fmt.Sprintf("%d frames with %d records, the footer says %d with %d",
 			sc.table.frames, sc.table.records, f.Frames, f.Records))
-	}
-	if err := r.checkFooterPadding(g, sc); err != nil {
-		return err
 	}
 	if len(sc.flaws) == 0 {
 		sc.table, sc.notes = nil, nil // the footer says all that
