@@ -42,6 +42,8 @@ type cycles struct {
 	// soon: the next writer crashes as soon as it is started, so that what was there before is
 	// as nobody has touched it since.
 	soon bool
+	// unread: nobody reads while the writer writes.
+	unread bool
 	// wrap is the command that runs writers, with its arguments; nil: they run by themselves.
 	wrap []string
 	// limits are those of writers, nil for none.
@@ -140,7 +142,7 @@ func (c *cycles) job(r *rand.Rand, seed uint64) writer.Job {
 	plan := script.NewPlan(seed, c.ops)
 	return writer.Job{
 		Dir: filepath.Join(c.root, fmt.Sprintf("log-%d", seed)), Plan: plan,
-		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8),
+		Done: make([]script.Done, plan.Producers), Window: 1 + r.IntN(8), Unread: c.unread,
 	}
 }
 

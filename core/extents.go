@@ -104,7 +104,7 @@ func (x *extents) append(seg *segment, r format.Run) (err error) {
 	x.pending, x.pendingLost, x.pendingIn, x.cut = 0, false, nil, false
 	x.next = r.End
 	if n := len(x.list); n > 0 && joins {
-		if last := &x.list[n-1]; last.seg == seg && last.end == r.Base && last.lsn < r.LSN {
+		if last := &x.list[n-1]; last.seg == seg && !last.moved && last.end == r.Base && last.lsn < r.LSN {
 			last.end = r.End
 			return nil
 		}
@@ -160,7 +160,7 @@ func (x *extents) truncateBefore(first int64) {
 // truncateAfter drops the offsets from the run's base on. What of a declared gap is left
 // directly below it, the run tells: the segment that declares the gap may be gone. It tells
 // nothing of what was lost after it was written. Where it tells of less gap than there was, the
-// gap had been cut off and filled, with records that are lost.
+// gap had been cut off and filled, with records that are lost; all of it counts as lost then.
 func (x *extents) truncateAfter(seg *segment, r format.Run) {
 	gap, lost := x.gapBelow(r.Base)
 	lostIn := x.pendingIn

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,7 +22,7 @@ type keeper struct {
 	stop    context.CancelFunc
 	queue   backend.Queue
 	broken  error            // the queue's, for good
-	full    <-chan time.Time // there was no space to move records: ticks when that is to be tried again
+	full    <-chan time.Time // there was no space for retention: ticks when to try again
 	dropped []*segment       // off the list, their files still there, oldest first
 }
 
@@ -187,8 +188,8 @@ func hashFile(f io.ReaderAt, n int64) (uint64, error) {
 
 // retain lets go of the oldest segments that hold nothing any partition needs.
 func (k *keeper) retain() {
+	defer k.dropFiles()
 	for {
-		k.dropFiles() // first: to move records may need their space
 		g, only := k.s.segments.oldest()
 		if g == nil || only || g.is(stateActive) {
 			return
@@ -199,6 +200,7 @@ func (k *keeper) retain() {
 		// The truncations that made it useless, and declarations elsewhere of the
 		// partitions that only it names, must be durable before it is gone.
 		if err := k.s.do(k.ctx, func() error { return k.s.commit.redeclare(g) }); err != nil {
+			k.noSpace(err)
 			return
 		}
 		if g.live.Load() > 0 {
@@ -207,6 +209,19 @@ func (k *keeper) retain() {
 		k.s.segments.dropOldest()
 		k.dropped = append(k.dropped, g)
 		k.s.unpin(g)
+	}
+}
+
+// spacePause is how long retention waits once there was no space for what it appends. Where the
+// space comes from cannot be seen: of a group that fails for lack of it another entry may have
+// been too much, and it may be freed outside the log. A try costs the writing of a segment's
+// header and a warning.
+const spacePause = 5 * time.Second
+
+// noSpace has the keeper try again later if an error is lack of space.
+func (k *keeper) noSpace(err error) {
+	if errors.Is(err, ErrNoSpace) {
+		k.full = time.After(spacePause)
 	}
 }
 

@@ -19,25 +19,19 @@ var errStaleMove = errors.New("truncated while its records were moved")
 // moveBatch is how much is moved by one batch, bytes.
 const moveBatch = 256 << 10
 
-// moveAgain is how long moves wait once there was no space for one. Where the space comes from
-// cannot be seen: of a group that fails for lack of it another entry may have been too much, and
-// it may be freed outside the log. A try costs the writing of a segment's header and a warning.
-const moveAgain = 5 * time.Second
-
 // move moves what is live in the oldest segment, if enough garbage waits behind it. It
 // reports whether nothing live is left there.
 func (k *keeper) move(g *segment) bool {
 	if k.full != nil || k.s.cfg.moveLimit == 0 || k.garbage() <= k.s.cfg.moveLimit {
 		return false
 	}
+	k.dropFiles() // whose space the copies may need
 	k.s.mu.Lock()
 	parts := append([]*Partition(nil), k.s.partitions...)
 	k.s.mu.Unlock()
 	for _, p := range parts {
 		if err := k.movePartition(p, g); err != nil {
-			if errors.Is(err, ErrNoSpace) {
-				k.full = time.After(moveAgain)
-			}
+			k.noSpace(err)
 			if !errors.Is(err, errStaleMove) && k.ctx.Err() == nil {
 				k.s.cfg.logger.Warn("cannot move old records", "partition", p.String(), "error", err)
 			}

@@ -74,8 +74,13 @@ type startKey struct {
 // meet brings a partition to the state that a declaration tells.
 func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	x := &p.extents
-	if pt.Next < x.next || pt.Next == x.next && !x.pendingLost && min(x.pending, x.next-pt.First) > pt.Gap {
-		r.mend(g, p, x.truncatedAt(pt.Next, pt.Gap), pt.declared)
+	had, lost := x.gapBelow(pt.Next)
+	told, filled := int64(math.MaxInt64), !lost && min(had, pt.Next-pt.First) > pt.Gap
+	if filled {
+		told = pt.Gap
+	}
+	if pt.Next < x.next || pt.Next == x.next && filled {
+		r.mend(g, p, x.truncatedAt(pt.Next, told), pt.declared)
 	}
 	if pt.Next > x.next {
 		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
@@ -100,11 +105,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		case due < x.next:
 			r.mend(g, p, x.truncatedAt(due, math.MaxInt64), st.LSN)
 		}
-		// A repair says so too, and then there is no damage.
-		had, lost := x.gapBelow(st.Base)
-		if st.Kind == format.KindTruncateAfter && had > st.Gap && !lost && r.explain(r.seen[p.id], st.LSN) != nil {
-			r.mend(g, p, x.truncatedAt(st.Base, st.Gap), st.LSN)
-		}
+		r.fillGap(g, p, st)
 	}
 	if st.missing {
 		r.addMend(g, p, st)
@@ -113,6 +114,19 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
 		r.seen[p.id] = max(r.seen[p.id], st.last)
+	}
+}
+
+// fillGap notes, for the report, that a truncation tells of less gap than there was, if damage
+// came between. It needs no entry: the truncation says so itself, also that of a repair.
+func (r *recovery) fillGap(g *segment, p *Partition, st step) {
+	had, lost := p.extents.gapBelow(st.Base)
+	if st.Kind != format.KindTruncateAfter || lost || had <= st.Gap {
+		return
+	}
+	m := &mend{part: p, seg: g, run: st.Run, result: format.Declaration{Gap: had}, after: r.seen[p.id], before: st.LSN}
+	if f := r.explain(m.after, m.before); f != nil && f.lsn > m.after {
+		r.filled = append(r.filled, m)
 	}
 }
 
@@ -162,7 +176,7 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 // checkLosses tells for everything that is missing, and was not truncated, what damage it
 // is lost by.
 func (r *recovery) checkLosses() {
-	for _, m := range r.mends {
+	for _, m := range slices.Concat(r.mends, r.filled) {
 		var spans []PartitionSpan
 		switch gap := m.result.Gap; {
 		case m.run.Kind == format.KindLost:

@@ -27,16 +27,16 @@ func (m *Manager) rebuild(s *shard) error {
 	void := voided(old, fresh.segments.all())
 	s.durable.Store(fresh.durable.Load())
 	s.damage = fresh.damage
-	s.mu.Lock()
-	known := s.partitions
-	s.partitions = nil
-	s.mu.Unlock()
-	for _, p := range known {
+	for _, p := range s.partitions {
 		p.adopt(fresh.partitionOf(p), void)
 	}
+	list := make([]*Partition, 0, len(fresh.partitions))
 	for _, p := range fresh.partitions {
-		m.adopt(s, p)
+		list = append(list, m.adopt(s, p))
 	}
+	s.mu.Lock()
+	s.partitions = list
+	s.mu.Unlock()
 	s.retired = append(s.retired, old...)
 	s.closeRetired()
 	return nil
@@ -67,8 +67,9 @@ func (s *shard) partitionOf(p *Partition) *Partition {
 	return nil
 }
 
-// adopt takes a recovered partition into a shard: into its handle, if there is one.
-func (m *Manager) adopt(s *shard, fresh *Partition) {
+// adopt takes a recovered partition into a shard, into its handle if there is one, and returns
+// that.
+func (m *Manager) adopt(s *shard, fresh *Partition) *Partition {
 	key := partitionKey{fresh.topic, fresh.num}
 	p := m.partitions[key]
 	if p == nil {
@@ -76,11 +77,11 @@ func (m *Manager) adopt(s *shard, fresh *Partition) {
 		p.shard = s
 		m.partitions[key] = p
 	}
-	p.id = fresh.id
+	if p.id != fresh.id { // as a rule it is what readers go by
+		p.id = fresh.id
+	}
 	p.exists.Store(true)
-	s.mu.Lock()
-	s.partitions = append(s.partitions, p)
-	s.mu.Unlock()
+	return p
 }
 
 // adopt puts another state in place of a partition's; nil is that of one that is not there.
@@ -106,23 +107,36 @@ func (p *Partition) adopt(fresh *Partition, void *segment) {
 }
 
 // common returns the offset up to which a partition's records are those of an earlier state:
-// both have them in the same place, or they were moved since. The latter does not show what was
-// moved where it was in a segment of which some is void.
+// both have them in the same place, or they were moved since, and gaps are still gaps. That
+// they were moved does not show what they were in a segment of which some is void.
 func (x *extents) common(before *extents, void *segment) int64 {
+	end := min(before.next, x.next)
 	for _, e := range before.list {
+		if from := max(e.first-e.gap, x.first); x.fills(from, e.first) {
+			return min(from, end)
+		}
 		for at := max(e.first, x.first); at < e.end; {
 			now, ok := x.find(at)
-			if !ok || now.first > at {
-				return min(at, x.next)
+			same := ok && now.first <= at && (now.seg.Epoch == e.seg.Epoch && now.lsn == e.lsn || now.moved && e.seg != void)
+			if !same && at == e.first {
+				at -= e.gap // it may have been cut off with the gap below it
 			}
-			same := now.seg.Epoch == e.seg.Epoch && now.lsn == e.lsn
-			if !same && (!now.moved || e.seg == void) {
-				return at
+			if !same {
+				return min(at, end)
 			}
 			at = now.end
 		}
 	}
-	return min(before.next, x.next)
+	if from := max(before.next-before.pending, x.first); x.fills(from, before.next) {
+		return min(from, end)
+	}
+	return end
+}
+
+// fills reports whether there is a record between two offsets.
+func (x *extents) fills(from, to int64) bool {
+	e, ok := x.find(from)
+	return ok && from < to && e.first < to
 }
 
 // closeRetired closes the segments of an earlier view that no reader holds any more.

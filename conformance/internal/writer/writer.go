@@ -20,6 +20,8 @@ type Job struct {
 	Done []script.Done
 	// Window is how many appends a producer has in flight.
 	Window int
+	// Unread: nobody reads what is written meanwhile.
+	Unread bool
 	// Close closes the log when all is done.
 	Close bool
 }
@@ -42,7 +44,7 @@ func Write(ctx context.Context, b backend.Backend, job Job, page *Page) error {
 		}
 		p := &producer{job: &job, number: i, part: part, page: page, durable: job.Plan.Mode() != wal.FsyncPeriodic}
 		producers.Go(func() { errs[i] = p.run(ctx) })
-		if i == 0 {
+		if i == 0 && !job.Unread {
 			readers.Go(func() { errs[len(errs)-1] = p.watch(stop) })
 		}
 	}
