@@ -196,6 +196,50 @@ func TestFollowerIsToldOfWhatIsVoid(t *testing.T) {
 	}
 }
 
+// Where a reader has to read the log anew, a follower that has passed a gap is told that it was
+// cut off and filled, as it is where the reader just reads on.
+func TestFollowerIsToldOfAFilledGap(t *testing.T) {
+	for _, void := range []bool{false, true} {
+		for _, behind := range []int{0, 2} { // records behind the gap
+			synctest.Test(t, func(t *testing.T) {
+				disk := newDisk(t, sim.Options{})
+				m := open(t, disk)
+				p := partition(t, m, "t", 0)
+				appendValues(t, p, 6)
+				appendAt(t, p, 10, 2)
+				require.NoError(t, p.TruncateAfter(bg, int64(9+behind)))
+				must(m.Append(bg, "o", 0, record("x")))
+				ro := openReadOnly(t, disk)
+				q := lookup(t, ro, "t", 0)
+				if void {
+					disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+					_, err := m.Append(bg, "o", 0, record("void"))
+					require.ErrorIs(t, err, wal.ErrNoSpace)
+				}
+				require.NoError(t, ro.Refresh(bg))
+				seen := 0
+				end := run(func() error {
+					for _, err := range q.Follow(bg, 0) {
+						if err != nil {
+							return err
+						}
+						seen++
+					}
+					return nil
+				})
+				synctest.Wait()
+				require.Equal(t, 6+behind, seen)
+				require.NoError(t, p.TruncateAfter(bg, 5))
+				appendValues(t, p, 8)
+				require.NoError(t, ro.Refresh(bg))
+				var truncated *wal.TruncatedError
+				require.ErrorAs(t, <-end, &truncated)
+				require.EqualValues(t, 6, truncated.GoOn)
+			})
+		}
+	}
+}
+
 // A replay beside a writer that drops a segment, and uses its file again, is told so: that is
 // no damage.
 func TestReplayOfWhatIsDropped(t *testing.T) {

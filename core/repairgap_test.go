@@ -71,3 +71,67 @@ func TestRepairOfAFilledGap(t *testing.T) {
 		}
 	}
 }
+
+// What a repair has said of such a gap is no damage to the next repair: that one mends what is
+// damaged elsewhere, and takes nothing that is sound.
+func TestRepairAfterARepairedGap(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk)
+	appendValues(t, partition(t, m, "t", 0), 6)
+	appendAt(t, partition(t, m, "t", 0), 10, 5)
+	appendValues(t, partition(t, m, "other", 0), 1)
+	appendValues(t, partition(t, m, "other", 0), 1)
+	require.NoError(t, m.Close())
+	m = open(t, disk)
+	p := lookup(t, m, "t", 0)
+	require.NoError(t, p.TruncateAfter(bg, 5))
+	appendAt(t, p, 6, 4)
+	require.NoError(t, p.TruncateAfter(bg, 8))
+	appendValues(t, partition(t, m, "sound", 0), 1)
+	require.NoError(t, m.Close())
+	spoil := func(segment int, match func(format.Entry) bool) {
+		require.NoError(t, disk.Edit(segmentFile(segment), func(b []byte) []byte {
+			b[len(b)-1]++
+			require.Positive(t, spoilFrames(t, b, match))
+			return b
+		}))
+	}
+	lost := wal.PartitionSpan{Topic: "t", From: 6, To: 9}
+	spoil(2, func(e format.Entry) bool { return e.Kind != format.KindDeclare && e.Base == 6 })
+	require.Equal(t, []wal.PartitionSpan{lost}, repair(t, disk).Lost)
+	spoil(1, func(e format.Entry) bool { return e.Kind == format.KindData && e.Partition == 2 && e.Base == 0 })
+	require.Equal(t, []wal.PartitionSpan{{Topic: "other", To: 1}}, repair(t, disk).Lost)
+	m = open(t, disk)
+	requireValues(t, lookup(t, m, "sound", 0), 0, 1)
+	p = lookup(t, m, "t", 0)
+	require.EqualValues(t, 9, p.NextOffset())
+	var told *wal.LostError
+	require.ErrorAs(t, readError(p, 6), &told)
+	require.Equal(t, lost, told.PartitionSpan)
+}
+
+// A gap that is smaller since its beginning was truncated, by an entry that is lost, had no
+// records.
+func TestRepairOfATruncatedGap(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk)
+	p := partition(t, m, "t", 0)
+	appendValues(t, p, 6)
+	appendAt(t, p, 10, 5)
+	appendValues(t, partition(t, m, "other", 0), 1) // keeps the segment
+	reopen := func() {
+		require.NoError(t, m.Close())
+		m = open(t, disk)
+		p = lookup(t, m, "t", 0)
+	}
+	reopen()
+	require.NoError(t, p.TruncateAfter(bg, 7))
+	require.NoError(t, p.TruncateBefore(bg, 7))
+	reopen()
+	appendValues(t, p, 1)
+	require.NoError(t, m.Close())
+	require.NoError(t, disk.Truncate(segmentFile(2), 1))
+	require.Empty(t, repair(t, disk).Lost)
+	p = lookup(t, open(t, disk), "t", 0)
+	require.Equal(t, []int64{8}, offsets(t, p, 7))
+}
