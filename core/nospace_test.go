@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"bytes"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -352,13 +353,13 @@ func TestRetentionGoesOnWithLittleSpace(t *testing.T) {
 func TestMovesWithoutSpaceAreTriedAgainLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newDisk(t, sim.Options{Capacity: 400 << 10})
-		warnings := 0
+		var warnings atomic.Int64
 		m := open(t, disk, wal.WithSegmentSize(32<<10), wal.WithRecycleLimit(0), wal.WithMoveLimit(60<<10),
 			wal.WithLogger(hclog.New(&hclog.LoggerOptions{Output: writerFunc(func(line []byte) {
 				if !bytes.Contains(line, []byte("cannot move old records")) {
 					return
 				}
-				if warnings++; warnings == 10 {
+				if warnings.Add(1) == 10 {
 					disk.SetCapacity(0) // it would go on for ever
 				}
 			})})))
@@ -371,22 +372,22 @@ func TestMovesWithoutSpaceAreTriedAgainLater(t *testing.T) {
 		disk.SetCapacity(disk.Used())
 		require.NoError(t, p.TruncateBefore(bg, next))
 		synctest.Wait()
-		require.Equal(t, 1, warnings)
+		require.EqualValues(t, 1, warnings.Load())
 		for range 3 {
 			_, err := p.Append(bg, big(1024, 'b'))
 			require.ErrorIs(t, err, wal.ErrNoSpace)
 			synctest.Wait()
 		}
-		require.Equal(t, 1, warnings, "a failed append is no reason to try")
+		require.EqualValues(t, 1, warnings.Load(), "a failed append is no reason to try")
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		require.Equal(t, 3, warnings, "it is tried every five seconds")
+		require.EqualValues(t, 3, warnings.Load(), "it is tried every five seconds")
 		require.Zero(t, m.Stats().MovedBytes)
 		disk.SetCapacity(0)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		require.Positive(t, m.Stats().MovedBytes, "with space it goes on, though nobody appends")
-		require.Equal(t, 3, warnings)
+		require.EqualValues(t, 3, warnings.Load())
 	})
 }
 
