@@ -380,7 +380,7 @@ func (c *cursor) damaged(cause error) error {
 		return ErrClosed
 	}
 	at := c.extent.seg.at(c.reader.position)
-	if s.cfg.readOnly && s.gone(c.extent.seg) {
+	if s.dropped(c.extent.seg) {
 		return fmt.Errorf("%w: %s: offset %d was dropped while it was read", ErrOffsetOutOfRange, c.p, c.next)
 	}
 	var bad *badFrame

@@ -215,7 +215,7 @@ func (k *keeper) retain() {
 // spacePause is how long retention waits once there was no space for what it appends. Where the
 // space comes from cannot be seen: of a group that fails for lack of it another entry may have
 // been too much, and it may be freed outside the log. A try costs the writing of a segment's
-// header and a warning.
+// header, and that of a move a warning.
 const spacePause = 5 * time.Second
 
 // noSpace has the keeper try again later if an error is lack of space.

@@ -118,7 +118,8 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 }
 
 // fillGap notes, for the report, that a truncation tells of less gap than there was, if damage
-// came between. It needs no entry: the truncation says so itself, also that of a repair.
+// came between. No entry is written for it: the truncation says so itself, also that of a repair,
+// as long as the segment that declares the gap is there.
 func (r *recovery) fillGap(g *segment, p *Partition, st step) {
 	had, lost := p.extents.gapBelow(st.Base)
 	if st.Kind != format.KindTruncateAfter || lost || had <= st.Gap {

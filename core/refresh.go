@@ -267,6 +267,9 @@ func (s *shard) gone(g *segment) bool {
 	return false
 }
 
+// dropped is gone for any log: one that is open for writing drops its segments itself.
+func (s *shard) dropped(g *segment) bool { return s.cfg.readOnly && s.gone(g) }
+
 // show makes what a refresh found visible, to each partition's readers in one step. The
 // caller holds m.mu.
 func (m *Manager) show(s *shard, looks []look) {

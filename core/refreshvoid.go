@@ -112,14 +112,15 @@ func (p *Partition) adopt(fresh *Partition, void *segment) {
 func (x *extents) common(before *extents, void *segment) int64 {
 	end := min(before.next, x.next)
 	for _, e := range before.list {
-		if from := max(e.first-e.gap, x.first); x.fills(from, e.first) {
+		from := max(e.first-e.gap, x.first)
+		if x.fills(from, e.first) {
 			return min(from, end)
 		}
 		for at := max(e.first, x.first); at < e.end; {
 			now, ok := x.find(at)
 			same := ok && now.first <= at && (now.seg.Epoch == e.seg.Epoch && now.lsn == e.lsn || now.moved && e.seg != void)
 			if !same && at == e.first {
-				at -= e.gap // it may have been cut off with the gap below it
+				at = from // it may have been cut off with the gap below it
 			}
 			if !same {
 				return min(at, end)

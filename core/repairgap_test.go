@@ -23,39 +23,25 @@ func TestRepairOfAFilledGap(t *testing.T) {
 	} {
 		for _, filled := range []int{2, 4, 6} { // of the gap's four offsets; six reach beyond it
 			for _, declared := range []bool{true, false} { // what is behind the damage, in another segment or not
-				disk := newDisk(t, sim.Options{})
-				m := open(t, disk)
-				p := partition(t, m, "t", 0)
-				appendValues(t, p, 6)
-				appendAt(t, p, 10, 5)
-				reopen := func() {
-					require.NoError(t, m.Close())
-					m = open(t, disk)
-					p = lookup(t, m, "t", 0)
-				}
-				reopen()
-				require.NoError(t, p.TruncateAfter(bg, 5))
-				appendAt(t, p, 6, filled) // one batch
+				l := newGapped(t)
+				l.reopen()
+				require.NoError(t, l.p.TruncateAfter(bg, 5))
+				appendAt(t, l.p, 6, filled) // one batch
 				if declared {
-					reopen()
+					l.reopen()
 				}
-				next := p.NextOffset()
-				behind(t, p)
-				first, next := p.FirstOffset(), min(next, p.NextOffset())
-				require.NoError(t, m.Close())
+				next := l.p.NextOffset()
+				behind(t, l.p)
+				first, next := l.p.FirstOffset(), min(next, l.p.NextOffset())
+				require.NoError(t, l.m.Close())
 				if declared {
-					require.NoError(t, disk.Truncate(segmentFile(2), 1))
+					require.NoError(t, l.disk.Truncate(segmentFile(2), 1))
 				} else {
-					require.NoError(t, disk.Edit(segmentFile(2), func(b []byte) []byte {
-						b[len(b)-1]++ // the footer would tell what is lost
-						require.Equal(t, 2, spoilFrames(t, b, func(e format.Entry) bool { return e.Kind != format.KindDeclare && e.Base == 6 }))
-						return b
-					}))
+					require.Equal(t, 2, l.spoil(2, filling))
 				}
-				report, err := wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: "/q"}, wal.WithBackend(disk))
+				report, err := wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: "/q"}, wal.WithBackend(l.disk))
 				require.NoError(t, err, "%s, %d filled", name, filled)
-				m = open(t, disk)
-				p = lookup(t, m, "t", 0)
+				l.open()
 				lost := report.Lost
 				if filled > 4 || !declared && !strings.HasPrefix(name, "cut") {
 					first = 10 // nothing tells of the gap: only that entries are lost is known
@@ -64,9 +50,9 @@ func TestRepairOfAFilledGap(t *testing.T) {
 					require.Len(t, lost, 1, "%s, %d filled, declared %v: offset %d", name, filled, declared, o)
 					require.True(t, lost[0].From <= o && o < lost[0].To, "%s, %d filled, declared %v: offset %d of %v %v", name, filled, declared, o, lost, report.Actions)
 					var told *wal.LostError
-					require.ErrorAs(t, readError(p, o), &told)
+					require.ErrorAs(t, readError(l.p, o), &told)
 				}
-				require.NoError(t, m.Close())
+				require.NoError(t, l.m.Close())
 			}
 		}
 	}
@@ -75,63 +61,88 @@ func TestRepairOfAFilledGap(t *testing.T) {
 // What a repair has said of such a gap is no damage to the next repair: that one mends what is
 // damaged elsewhere, and takes nothing that is sound.
 func TestRepairAfterARepairedGap(t *testing.T) {
-	disk := newDisk(t, sim.Options{})
-	m := open(t, disk)
-	appendValues(t, partition(t, m, "t", 0), 6)
-	appendAt(t, partition(t, m, "t", 0), 10, 5)
-	appendValues(t, partition(t, m, "other", 0), 1)
-	appendValues(t, partition(t, m, "other", 0), 1)
-	require.NoError(t, m.Close())
-	m = open(t, disk)
-	p := lookup(t, m, "t", 0)
-	require.NoError(t, p.TruncateAfter(bg, 5))
-	appendAt(t, p, 6, 4)
-	require.NoError(t, p.TruncateAfter(bg, 8))
-	appendValues(t, partition(t, m, "sound", 0), 1)
-	require.NoError(t, m.Close())
-	spoil := func(segment int, match func(format.Entry) bool) {
-		require.NoError(t, disk.Edit(segmentFile(segment), func(b []byte) []byte {
-			b[len(b)-1]++
-			require.Positive(t, spoilFrames(t, b, match))
-			return b
-		}))
-	}
+	l := newGapped(t)
+	appendValues(t, partition(t, l.m, "other", 0), 1)
+	appendValues(t, partition(t, l.m, "other", 0), 1)
+	l.reopen()
+	require.NoError(t, l.p.TruncateAfter(bg, 5))
+	appendAt(t, l.p, 6, 4)
+	require.NoError(t, l.p.TruncateAfter(bg, 8))
+	appendValues(t, partition(t, l.m, "sound", 0), 1)
+	require.NoError(t, l.m.Close())
 	lost := wal.PartitionSpan{Topic: "t", From: 6, To: 9}
-	spoil(2, func(e format.Entry) bool { return e.Kind != format.KindDeclare && e.Base == 6 })
-	require.Equal(t, []wal.PartitionSpan{lost}, repair(t, disk).Lost)
-	spoil(1, func(e format.Entry) bool { return e.Kind == format.KindData && e.Partition == 2 && e.Base == 0 })
-	require.Equal(t, []wal.PartitionSpan{{Topic: "other", To: 1}}, repair(t, disk).Lost)
-	m = open(t, disk)
-	requireValues(t, lookup(t, m, "sound", 0), 0, 1)
-	p = lookup(t, m, "t", 0)
-	require.EqualValues(t, 9, p.NextOffset())
+	require.Positive(t, l.spoil(2, filling))
+	require.Equal(t, []wal.PartitionSpan{lost}, repair(t, l.disk).Lost)
+	require.Positive(t, l.spoil(1, func(e format.Entry) bool { return e.Kind == format.KindData && e.Partition == 2 && e.Base == 0 }))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "other", To: 1}}, repair(t, l.disk).Lost)
+	l.open()
+	requireValues(t, lookup(t, l.m, "sound", 0), 0, 1)
+	require.EqualValues(t, 9, l.p.NextOffset())
 	var told *wal.LostError
-	require.ErrorAs(t, readError(p, 6), &told)
+	require.ErrorAs(t, readError(l.p, 6), &told)
 	require.Equal(t, lost, told.PartitionSpan)
 }
 
 // A gap that is smaller since its beginning was truncated, by an entry that is lost, had no
 // records.
 func TestRepairOfATruncatedGap(t *testing.T) {
-	disk := newDisk(t, sim.Options{})
-	m := open(t, disk)
-	p := partition(t, m, "t", 0)
-	appendValues(t, p, 6)
-	appendAt(t, p, 10, 5)
-	appendValues(t, partition(t, m, "other", 0), 1) // keeps the segment
-	reopen := func() {
-		require.NoError(t, m.Close())
-		m = open(t, disk)
-		p = lookup(t, m, "t", 0)
-	}
-	reopen()
-	require.NoError(t, p.TruncateAfter(bg, 7))
-	require.NoError(t, p.TruncateBefore(bg, 7))
-	reopen()
-	appendValues(t, p, 1)
-	require.NoError(t, m.Close())
-	require.NoError(t, disk.Truncate(segmentFile(2), 1))
-	require.Empty(t, repair(t, disk).Lost)
-	p = lookup(t, open(t, disk), "t", 0)
-	require.Equal(t, []int64{8}, offsets(t, p, 7))
+	l := newGapped(t)
+	appendValues(t, partition(t, l.m, "other", 0), 1) // keeps the segment
+	l.reopen()
+	require.NoError(t, l.p.TruncateAfter(bg, 7))
+	require.NoError(t, l.p.TruncateBefore(bg, 7))
+	l.reopen()
+	appendValues(t, l.p, 1)
+	require.NoError(t, l.m.Close())
+	require.NoError(t, l.disk.Truncate(segmentFile(2), 1))
+	require.Empty(t, repair(t, l.disk).Lost)
+	l.open()
+	require.Equal(t, []int64{8}, offsets(t, l.p, 7))
 }
+
+// gapped is a log whose partition t/0 has the records 0 to 5 and 10 to 14, and between them a
+// declared gap.
+type gapped struct {
+	t    *testing.T
+	disk *sim.Disk
+	m    *wal.Manager
+	p    *wal.Partition
+}
+
+func newGapped(t *testing.T) *gapped {
+	t.Helper()
+	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+	l.m = open(t, l.disk)
+	l.p = partition(t, l.m, "t", 0)
+	appendValues(t, l.p, 6)
+	appendAt(t, l.p, 10, 5)
+	return l
+}
+
+func (l *gapped) open() {
+	l.t.Helper()
+	l.m = open(l.t, l.disk)
+	l.p = lookup(l.t, l.m, "t", 0)
+}
+
+// reopen has the next append begin another segment.
+func (l *gapped) reopen() {
+	l.t.Helper()
+	require.NoError(l.t, l.m.Close())
+	l.open()
+}
+
+// spoil damages a segment's footer, which would tell what is lost, and the frames whose first
+// entry matches. It returns how many there were.
+func (l *gapped) spoil(segment int, match func(format.Entry) bool) (n int) {
+	l.t.Helper()
+	require.NoError(l.t, l.disk.Edit(segmentFile(segment), func(b []byte) []byte {
+		b[len(b)-1]++
+		n = spoilFrames(l.t, b, match)
+		return b
+	}))
+	return n
+}
+
+// filling are the entries that cut the gap off, and fill it.
+func filling(e format.Entry) bool { return e.Kind != format.KindDeclare && e.Base == 6 }

@@ -106,7 +106,7 @@ func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(
 		switch {
 		case errors.Is(err, io.EOF):
 			return true
-		case err != nil && snap.dropped(g):
+		case err != nil && snap.s.dropped(g):
 			yield(Entry{}, droppedError(g))
 			return false
 		case errors.As(err, &bad):
@@ -169,7 +169,7 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 
 // damagedAt tells that a batch of a frame is not what was written.
 func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
-	if snap.dropped(g) {
+	if snap.s.dropped(g) {
 		yield(Entry{}, droppedError(g))
 		return errStopped
 	}
@@ -178,10 +178,6 @@ func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *fr
 	}
 	return nil
 }
-
-// dropped tells whether the writer beside a reader has dropped a segment: then its file may hold
-// something else by now.
-func (snap *snapshot) dropped(g *segment) bool { return snap.s.cfg.readOnly && snap.s.gone(g) }
 
 func droppedError(g *segment) error {
 	return fmt.Errorf("%w: segment %s was dropped while it was read: refresh and begin again", ErrOffsetOutOfRange, g.path)
