@@ -161,6 +161,7 @@ func (x *extents) truncateBefore(first int64) {
 // directly below it, the run tells: the segment that declares the gap may be gone. It tells
 // nothing of what was lost after it was written. Where it tells of less gap than there was, the
 // gap had been cut off and filled, with records that are lost; all of it counts as lost then.
+// Of a gap that a segment before it does not tell, or not as lost, the run is what says so.
 func (x *extents) truncateAfter(seg *segment, r format.Run) {
 	gap, lost := x.gapBelow(r.Base)
 	lostIn := x.pendingIn
@@ -184,6 +185,10 @@ func (x *extents) truncateAfter(seg *segment, r format.Run) {
 		x.pending, x.pendingLost, x.pendingIn = gap, true, append(forget(lostIn), seg)
 	default:
 		x.pending, x.pendingLost, x.pendingIn = r.Gap, r.Flags&format.FlagGapLost != 0, forget(lostIn)
+		if x.pendingLost {
+			seg.losses.Add(1)
+			x.pendingIn = append(x.pendingIn, seg)
+		}
 	}
 	x.next = r.Base
 	x.first = min(x.first, r.Base)

@@ -47,7 +47,6 @@ type recovery struct {
 	seen   map[uint32]uint64 // LSN of a partition's newest entry
 	begun  map[uint32]beginning
 	starts map[startKey]start
-	filled []*mend // gaps that were, by records that are lost
 	mends  []*mend
 	holes  []*mend
 }

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/chronik-go/wal/core/format"
@@ -75,12 +74,13 @@ type startKey struct {
 func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	x := &p.extents
 	had, lost := x.gapBelow(pt.Next)
-	told, filled := int64(math.MaxInt64), !lost && min(had, pt.Next-pt.First) > pt.Gap
-	if filled {
-		told = pt.Gap
-	}
+	filled := !lost && min(had, pt.Next-pt.First) > pt.Gap
 	if pt.Next < x.next || pt.Next == x.next && filled {
-		r.mend(g, p, x.truncatedAt(pt.Next, told), pt.declared)
+		run := x.truncatedAt(pt.Next)
+		if filled {
+			run.Gap = pt.Gap
+		}
+		r.mend(g, p, run, pt.declared)
 	}
 	if pt.Next > x.next {
 		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
@@ -103,13 +103,13 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		case due > x.next:
 			r.mend(g, p, lostRun(x.next, due), st.LSN)
 		case due < x.next:
-			r.mend(g, p, x.truncatedAt(due, math.MaxInt64), st.LSN)
+			r.mend(g, p, x.truncatedAt(due), st.LSN)
 		}
-		r.fillGap(g, p, st)
 	}
 	if st.missing {
 		r.addMend(g, p, st)
 	} else {
+		r.giveUpFilled(g, p, st)
 		_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
 	}
 	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
@@ -117,18 +117,19 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 }
 
-// fillGap notes, for the report, that a truncation tells of less gap than there was, if damage
-// came between. No entry is written for it: the truncation says so itself, also that of a repair,
-// as long as the segment that declares the gap is there.
-func (r *recovery) fillGap(g *segment, p *Partition, st step) {
+// giveUpFilled gives up what filled a gap of which a truncation tells less than there was, if
+// damage came between. The truncation shows that, but not by itself: the segment that declares
+// the gap may go one day.
+func (r *recovery) giveUpFilled(g *segment, p *Partition, st step) {
 	had, lost := p.extents.gapBelow(st.Base)
 	if st.Kind != format.KindTruncateAfter || lost || had <= st.Gap {
 		return
 	}
-	m := &mend{part: p, seg: g, run: st.Run, result: format.Declaration{Gap: had}, after: r.seen[p.id], before: st.LSN}
-	if f := r.explain(m.after, m.before); f != nil && f.lsn > m.after {
-		r.filled = append(r.filled, m)
+	if f := r.explain(r.seen[p.id], st.LSN); f == nil || f.lsn <= r.seen[p.id] {
+		return
 	}
+	r.mend(g, p, format.Run{Kind: st.Kind, Base: st.Base, End: st.Base, Gap: st.Gap}, st.LSN)
+	r.mends[len(r.mends)-1].optional = true
 }
 
 // mend is an entry that stands for what is lost: a repair writes it.
@@ -138,23 +139,26 @@ type mend struct {
 	run  format.Run
 	// state is that of the partition before it, result behind it.
 	state, result format.Declaration
+	// lost is how many offsets directly below the run's base are lost by it.
+	lost int64
 	// The entry's LSN lies between these.
 	after, before uint64
+	// optional: without it the log says the same, as long as all its segments are there.
+	optional bool
+	// left: no LSN is free for it, and none is needed.
+	left bool
 }
 
 func lostRun(from, to int64) format.Run {
 	return format.Run{Kind: format.KindLost, Base: to, End: to, Gap: to - from}
 }
 
-// truncatedAt is the run of a truncation that is missing. What is told of a gap below it may be
-// less than there was, see extents.truncateAfter.
-func (x *extents) truncatedAt(next, told int64) format.Run {
+// truncatedAt is the run of a truncation that is missing.
+func (x *extents) truncatedAt(next int64) format.Run {
 	r := format.Run{Kind: format.KindTruncateAfter, Base: next, End: next}
 	var lost bool
 	if r.Gap, lost = x.gapBelow(next); lost {
 		r.Flags = format.FlagGapLost
-	} else {
-		r.Gap = min(r.Gap, told)
 	}
 	return r
 }
@@ -169,7 +173,15 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 	m := &mend{
 		part: p, seg: g, run: st.Run, state: p.declaration(), after: max(st.after, r.seen[p.id]), before: st.before,
 	}
-	_ = p.extents.apply(g, st.Run) // it was made to follow
+	switch m.run.Kind {
+	case format.KindLost:
+		m.lost = m.run.Gap
+	case format.KindTruncateAfter:
+		if had, lost := p.extents.gapBelow(m.run.Base); !lost && had > m.run.Gap { // it was filled
+			m.run.Gap, m.run.Flags, m.lost = had, m.run.Flags|format.FlagGapLost, had
+		}
+	}
+	_ = p.extents.apply(g, m.run) // it was made to follow
 	m.result = p.declaration()
 	r.mends = append(r.mends, m)
 }
@@ -177,14 +189,8 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 // checkLosses tells for everything that is missing, and was not truncated, what damage it
 // is lost by.
 func (r *recovery) checkLosses() {
-	for _, m := range slices.Concat(r.mends, r.filled) {
-		var spans []PartitionSpan
-		switch gap := m.result.Gap; {
-		case m.run.Kind == format.KindLost:
-			spans = m.part.missing(m.run.Base-m.run.Gap, m.run.Base)
-		case gap > m.run.Gap: // of a truncation
-			spans = m.part.missing(m.run.Base-gap, m.run.Base)
-		}
+	for _, m := range r.mends {
+		spans := m.part.missing(m.run.Base-m.lost, m.run.Base)
 		r.blame(m, spans, fmt.Sprintf("%s: entries before LSN %d are missing", m.part, m.before))
 	}
 	for _, p := range r.sorted() {

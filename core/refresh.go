@@ -303,13 +303,13 @@ func (m *Manager) show(s *shard, looks []look) {
 		}
 		if p == nil {
 			d := news[id][0].declaration
-			p = &Partition{topic: d.Topic, num: d.Partition, shard: s, id: id}
+			p = m.adopt(s, &Partition{topic: d.Topic, num: d.Partition, shard: s, id: id})
+			p.mu.Lock()
 			p.extents.begin(d)
+			p.mu.Unlock()
 			s.mu.Lock()
 			s.partitions = append(s.partitions, p)
 			s.mu.Unlock()
-			m.partitions[partitionKey{p.topic, p.num}] = p
-			p.exists.Store(true)
 		}
 		p.take(news[id])
 	}

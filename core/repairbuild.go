@@ -164,7 +164,7 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 func (b *rebuild) mendedBefore(r *recovery) map[uint32]int {
 	last := map[uint32]int{}
 	for i, m := range r.mends {
-		if m.run.LSN < b.header.FirstLSN {
+		if !m.left && m.run.LSN < b.header.FirstLSN {
 			last[m.part.id] = i
 		}
 	}

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"path"
 	"strings"
 	"testing"
 
@@ -46,11 +47,18 @@ func TestRepairOfAFilledGap(t *testing.T) {
 				if filled > 4 || !declared && !strings.HasPrefix(name, "cut") {
 					first = 10 // nothing tells of the gap: only that entries are lost is known
 				}
-				for o := max(first, 6); o < min(next, 10); o++ {
-					require.Len(t, lost, 1, "%s, %d filled, declared %v: offset %d", name, filled, declared, o)
-					require.True(t, lost[0].From <= o && o < lost[0].To, "%s, %d filled, declared %v: offset %d of %v %v", name, filled, declared, o, lost, report.Actions)
-					var told *wal.LostError
-					require.ErrorAs(t, readError(l.p, o), &told)
+				told := func() {
+					for o := max(first, 6); o < min(next, 10); o++ {
+						require.Len(t, lost, 1, "%s, %d filled, declared %v: offset %d", name, filled, declared, o)
+						require.True(t, lost[0].From <= o && o < lost[0].To, "%s, %d filled, declared %v: offset %d of %v %v", name, filled, declared, o, lost, report.Actions)
+						var told *wal.LostError
+						require.ErrorAs(t, readError(l.p, o), &told)
+					}
+				}
+				told()
+				if len(lost) > 0 {
+					l.dropFirst()
+					told()
 				}
 				require.NoError(t, l.m.Close())
 			}
@@ -79,6 +87,10 @@ func TestRepairAfterARepairedGap(t *testing.T) {
 	requireValues(t, lookup(t, l.m, "sound", 0), 0, 1)
 	require.EqualValues(t, 9, l.p.NextOffset())
 	var told *wal.LostError
+	require.ErrorAs(t, readError(l.p, 6), &told)
+	require.Equal(t, lost, told.PartitionSpan)
+	require.NoError(t, lookup(t, l.m, "other", 0).TruncateBefore(bg, 2))
+	l.dropFirst()
 	require.ErrorAs(t, readError(l.p, 6), &told)
 	require.Equal(t, lost, told.PartitionSpan)
 }
@@ -130,6 +142,17 @@ func (l *gapped) reopen() {
 	l.t.Helper()
 	require.NoError(l.t, l.m.Close())
 	l.open()
+}
+
+// dropFirst has retention drop the segment that declares the gap.
+func (l *gapped) dropFirst() {
+	l.t.Helper()
+	require.NoError(l.t, l.p.TruncateBefore(bg, min(6, l.p.NextOffset())))
+	for range 3 {
+		appendValues(l.t, l.p, 1)
+		l.reopen()
+	}
+	require.NotContains(l.t, l.disk.Files(dataDir), path.Base(segmentFile(1)))
 }
 
 // spoil damages a segment's footer, which would tell what is lost, and the frames whose first

@@ -40,6 +40,26 @@ func (q *mendQueue) Pop() any {
 	return m
 }
 
+// placeNeeded gives each mend one of the free LSNs, but for optional ones that find no place or
+// leave none for others. It returns the others without a place.
+func placeNeeded(mends []*mend, free []lsnRange) []*mend {
+	for _, m := range mends {
+		m.left = false
+	}
+	for {
+		left := placeMends(mends, free)
+		spared := slices.ContainsFunc(left, func(m *mend) bool { return m.optional })
+		kept := slices.DeleteFunc(slices.Clone(mends), func(m *mend) bool {
+			m.left = m.left || m.optional && len(left) > 0 && (!spared || slices.Contains(left, m))
+			return m.left
+		})
+		if len(kept) == len(mends) {
+			return left
+		}
+		mends = kept
+	}
+}
+
 // placeMends gives each mend one of the free LSNs, which are in order, between those it has
 // to lie between. Taking the one that is due first finds a place for all if there is one. It
 // returns those without a place.

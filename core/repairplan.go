@@ -170,13 +170,15 @@ func (p *repairPlan) place(r *recovery) error {
 		free = append(free, b.free()...)
 	}
 	all := slices.Concat(r.holes, r.mends)
-	if left := placeMends(all, free); len(left) > 0 && len(r.holes) > 0 {
+	if left := placeNeeded(all, free); len(left) > 0 && len(r.holes) > 0 {
 		// What is missing at a partition's beginning may have stood before all of this.
-		if left := placeMends(r.mends, free); len(left) > 0 {
+		if left := placeNeeded(r.mends, free); len(left) > 0 {
 			return left[0].misfit()
 		}
 		for _, m := range r.mends {
-			free = takeLSN(free, m.run.LSN)
+			if !m.left {
+				free = takeLSN(free, m.run.LSN)
+			}
 		}
 		if left := placeMends(r.holes, free); len(left) > 0 {
 			if err := p.before(r, left); err != nil {
@@ -188,7 +190,7 @@ func (p *repairPlan) place(r *recovery) error {
 	}
 	for _, m := range all {
 		for _, b := range p.rebuild {
-			if b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN {
+			if !m.left && b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN {
 				b.mends = append(b.mends, m)
 				break
 			}
