@@ -172,19 +172,18 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 }
 
 // rebuiltEnd returns where the frames of a segment without a footer end, of which it is known
-// where the original ended: one that was rebuilt may be longer. Frames of the original behind
-// its end are void; their LSNs lie behind its end too.
+// where the original ended: one that was rebuilt may be longer, and a frame of it reach across
+// that end. Frames of the original behind its end are void; their LSNs lie behind its end too.
 func (r *recovery) rebuiltEnd(g *segment, end format.Link) int64 {
 	reader := frameReader{
 		window: window{file: g.file, limit: g.size.Load(), chunk: windowSize}, epoch: g.Epoch, alignment: g.Alignment,
 	}
-	limit := end.End
-	for {
-		h, err := reader.search(limit)
+	for at := int64(format.HeaderSize); ; {
+		h, err := reader.search(at)
 		if err != nil || h == nil || h.LSN > end.LSN {
-			return limit // an error comes again when the frames are read
+			return max(at, end.End) // an error comes again when the frames are read
 		}
-		limit = h.Position + format.AlignUp(h.Length, g.Alignment)
+		at = h.Position + format.AlignUp(h.Length, g.Alignment)
 	}
 }
 

@@ -87,9 +87,9 @@ func TestRepairDamage(t *testing.T) {
 	}
 }
 
-// oneFrame makes a closed log with a frame of many batches, and flips a bit in that of offset
-// 15. It returns where that batch lies.
-func oneFrame(t tester) (disk *sim.Disk, damaged wal.DumpItem) {
+// oneFrame makes a closed log with a frame of many batches, and one of the records behind it,
+// and flips a bit in the batch of offset 15. It returns where that lies.
+func oneFrame(t tester, behind ...wal.Record) (disk *sim.Disk, damaged wal.DumpItem) {
 	t.Helper()
 	disk = newDisk(t, sim.Options{})
 	m, err := wal.Open(dataDir, append(repairOptions(disk),
@@ -104,6 +104,10 @@ func oneFrame(t tester) (disk *sim.Disk, damaged wal.DumpItem) {
 	}
 	for _, a := range acks {
 		require.NoError(t, a.Wait(bg))
+	}
+	if len(behind) > 0 {
+		_, err = p.AppendAsync(bg, behind...)
+		require.NoError(t, err)
 	}
 	require.NoError(t, m.Close())
 	entries := 0
@@ -138,12 +142,15 @@ func TestRepairKeepsSoundBatchesOfAFrame(t *testing.T) {
 
 // A rebuilt segment may be longer than the original, whose end its successor still names.
 func TestRepairOfLongerRepaired(t *testing.T) {
-	disk, _ := oneFrame(t)
-	want := content(t, disk, repair(t, disk))
-	require.NoError(t, zeroFooter(disk, 1))
-	report := repair(t, disk)
-	require.NotEmpty(t, report.Damage)
-	require.Equal(t, want, content(t, disk, report))
+	for _, behind := range [][]wal.Record{nil, {big(3000, 'x')}} { // its frame then lies across that end
+		disk, _ := oneFrame(t, behind...)
+		want := content(t, disk, repair(t, disk))
+		require.NoError(t, zeroFooter(disk, 1))
+		report := repair(t, disk)
+		require.NotEmpty(t, report.Damage)
+		require.Empty(t, report.Lost)
+		require.Equal(t, want, content(t, disk, report))
+	}
 }
 
 // A segment that was rebuilt can be damaged in turn.

@@ -90,6 +90,7 @@ func (w *written) retain(t *rapid.T) {
 	for range 3 {
 		m, err := wal.Open(dataDir, repairOptions(disk)...)
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = m.Close() })
 		for _, p := range w.parts {
 			part, err := m.Lookup(p.topic, p.id)
 			if err != nil {
