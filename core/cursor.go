@@ -14,7 +14,8 @@ import (
 // reads, so that its file stays. Not for concurrent use.
 type cursor struct {
 	p    *Partition
-	next int64 // offset to read next
+	id   uint32 // the partition's, as long as an extent is held
+	next int64  // offset to read next
 
 	extent  extent // the one being read; its segment is held
 	held    bool
@@ -160,16 +161,23 @@ func (c *cursor) enterExtent() error {
 		return fmt.Errorf("%w: %s: offset %d, %s", ErrOffsetOutOfRange, p, c.next, rangeText(first, next))
 	}
 	e, ok := x.find(c.next)
-	if ok {
+	next, end, gone := x.next, x.next-x.pending, e.first-e.gap
+	switch {
+	case ok && e.lost:
+		e.end = x.lostUntil(e)
+	case ok && c.next >= gone:
 		e.seg.pins.Add(1)
-	}
-	next, end := x.next, x.next-x.pending
-	if x.pendingLost {
-		end = next
+		c.id = p.id
 	}
 	p.mu.RUnlock()
-	if !ok {
+	switch {
+	case !ok:
 		return c.endOfExtents(next, end)
+	case c.next < gone:
+		return c.lose(gone)
+	case e.lost:
+		c.next = max(c.next, e.first)
+		return c.lose(e.end)
 	}
 	grown := c.held && c.extent.seg == e.seg && c.extent.first == e.first && c.extent.lsn == e.lsn
 	if grown {
@@ -177,13 +185,6 @@ func (c *cursor) enterExtent() error {
 		c.reader.limit = e.seg.end.Load()
 		p.shard.unpin(e.seg)
 		return nil
-	}
-	if gone := e.first - e.gap; c.next < gone || e.lost && c.next < e.first {
-		p.shard.unpin(e.seg)
-		if e.lost {
-			gone = e.first
-		}
-		return c.lose(gone)
 	}
 	c.next = max(c.next, e.first)
 	return c.enter(e)
@@ -210,7 +211,7 @@ func (c *cursor) lose(to int64) error {
 func (c *cursor) enter(e extent) error {
 	c.close()
 	c.extent, c.held, c.pending = e, true, nil
-	at, err := e.seg.seek(&c.p.shard.footers, c.p.id, c.next)
+	at, err := e.seg.seek(&c.p.shard.footers, c.id, c.next)
 	if err != nil {
 		return c.damaged(err)
 	}
@@ -257,7 +258,7 @@ func (c *cursor) scan() error {
 func (c *cursor) collect(f *frame) {
 	expect := c.next
 	_ = f.each(func(e format.Entry, lsn uint64, data []byte) error { // it never fails
-		if e.Partition != c.p.id || e.Kind != format.KindData {
+		if e.Partition != c.id || e.Kind != format.KindData {
 			return nil
 		}
 		c.matched = c.reader.position
@@ -276,7 +277,7 @@ func (c *cursor) skip() error {
 	if c.reader.position-c.matched < indexDistance {
 		return nil
 	}
-	at, err := c.extent.seg.seek(&c.p.shard.footers, c.p.id, c.next)
+	at, err := c.extent.seg.seek(&c.p.shard.footers, c.id, c.next)
 	if err != nil {
 		return c.damaged(err)
 	}

@@ -10,18 +10,25 @@ import (
 // extent says that a segment holds a range of a partition's offsets.
 type extent struct {
 	first, end int64 // end exclusive
-	// gap is how many offsets directly below first have no record, declared so.
+	// gap is how many offsets directly below first never had a record, declared so.
 	gap int64
-	// lost says that the gap's records were lost and given up by a repair; lostIn are the
-	// segments that say so, and are needed as long as the gap is there.
-	lost   bool
-	lostIn []*segment
 	// lsn is that of the first batch: batches of the segment before it that hold these
 	// offsets were truncated.
 	lsn uint64
 	seg *segment
 	// moved: it is a copy of records that stood elsewhere before.
 	moved bool
+	// lost: there are no records. They were lost, and the segment is the one that says so.
+	lost bool
+}
+
+// hold counts the extent, n times more, in the segment that has to stay for it.
+func (e *extent) hold(n int64) {
+	if e.lost {
+		e.seg.losses.Add(n)
+	} else {
+		e.seg.live.Add(n)
+	}
 }
 
 // extents is where a partition's live records are, in the order of offsets. The zero
@@ -33,39 +40,75 @@ type extents struct {
 	list []extent
 	// first is the lowest offset not truncated, next the one the next record gets.
 	first, next int64
-	// pending is a gap below next whose record has not come yet; lost as in extent.
-	pending     int64
-	pendingLost bool
-	pendingIn   []*segment
-	cuts        cuts
+	// pending is a declared gap directly below next whose record has not come yet.
+	pending int64
+	cuts    cuts
 	// cut: a truncation came after the last extent, so the next run begins its own:
 	// what stands between them in the segment is dead.
 	cut bool
 }
 
-// begin sets the state that a partition's first declaration tells.
-func (x *extents) begin(d format.Declaration) {
-	x.first, x.next, x.pending, x.pendingLost = d.First, d.Next, d.Gap, d.GapLost
+// begin sets the state that a partition's first declaration, in a segment, tells.
+func (x *extents) begin(seg *segment, d format.Declaration) {
+	x.first, x.next = d.First, d.Next
+	x.without(seg, d.Gap, d.GapLost)
+}
+
+// without takes in that offsets directly below next have no record: they never had one, or a
+// segment says that it was lost.
+func (x *extents) without(seg *segment, gap int64, lost bool) {
+	gap = min(gap, x.next-x.first)
+	if !lost {
+		x.pending = gap
+	} else if gap > 0 {
+		x.add(extent{first: x.next - gap, end: x.next, gap: x.pending, seg: seg, lost: true})
+		x.pending = 0
+	}
+}
+
+// add puts an extent behind the others.
+func (x *extents) add(e extent) {
+	x.list = append(x.list, e)
+	e.hold(1)
 }
 
 // meet brings the state that a reader had to that of a later declaration. What lies
 // between stood in segments that the writer dropped before the reader looked: of it there
 // is only what comes as moved batches.
-func (x *extents) meet(d format.Declaration) {
-	switch {
-	case d.Next > x.next:
-		x.next, x.pending, x.pendingLost, x.cut = d.Next, d.Gap, d.GapLost, true
-		x.pendingIn = forget(x.pendingIn)
-	case d.Next < x.next:
-		gap, _ := x.gapBelow(d.Next)
-		x.truncateAfter(nil, format.Run{Base: d.Next, Gap: gap})
-		x.pending, x.pendingLost = d.Gap, d.GapLost
-		x.cuts.after(x.next)
+func (x *extents) meet(seg *segment, d format.Declaration) {
+	if d.Next != x.next {
+		truncated := d.Next < x.next
+		x.cutTo(min(x.next, d.Next-d.Gap))
+		x.next = d.Next
+		x.without(seg, d.Gap, d.GapLost)
+		if truncated {
+			x.cuts.after(x.next)
+		}
 	}
 	if d.First > x.first {
 		x.truncateBefore(d.First)
 		x.cuts.before(x.first)
 	}
+}
+
+// learn takes in what a declaration of this state tells about offsets below next of which nothing
+// is known: the segments that told it first were dropped.
+func (x *extents) learn(seg *segment, d format.Declaration) {
+	if gap, _ := x.gapBelow(d.Next); gap < d.Gap {
+		x.cutTo(d.Next - d.Gap)
+		x.next = d.Next
+		x.without(seg, d.Gap, d.GapLost)
+	}
+}
+
+// holds reports whether there is a record in a range of offsets.
+func (x *extents) holds(from, to int64) bool {
+	for _, e := range x.list {
+		if !e.lost && e.first < to && from < e.end {
+			return true
+		}
+	}
+	return false
 }
 
 // apply takes in a run of a segment. It returns an error if the run does not follow
@@ -91,26 +134,23 @@ func (x *extents) apply(seg *segment, r format.Run) error {
 }
 
 func (x *extents) append(seg *segment, r format.Run) (err error) {
-	e := extent{
-		first: r.Base, end: r.End, gap: r.Gap + x.pending, lost: x.pendingLost, lostIn: x.pendingIn, lsn: r.LSN, seg: seg,
-	}
 	if r.Base-r.Gap != x.next {
 		if r.Base < x.next {
 			return fmt.Errorf("offsets %d to %d come a second time", r.Base, min(r.End, x.next)-1)
 		}
 		err = fmt.Errorf("offsets %d to %d are missing", x.next, r.Base-r.Gap-1)
 	}
+	e := extent{first: r.Base, end: r.End, gap: r.Gap + x.pending, lsn: r.LSN, seg: seg}
 	joins := e.gap == 0 && !x.cut && err == nil
-	x.pending, x.pendingLost, x.pendingIn, x.cut = 0, false, nil, false
-	x.next = r.End
+	x.pending, x.cut, x.next = 0, false, r.End
 	if n := len(x.list); n > 0 && joins {
-		if last := &x.list[n-1]; last.seg == seg && !last.moved && last.end == r.Base && last.lsn < r.LSN {
+		last := &x.list[n-1]
+		if last.seg == seg && !last.moved && !last.lost && last.end == r.Base && last.lsn < r.LSN {
 			last.end = r.End
 			return nil
 		}
 	}
-	x.list = append(x.list, e)
-	seg.live.Add(1)
+	x.add(e)
 	return err
 }
 
@@ -118,19 +158,8 @@ func (x *extents) lose(seg *segment, r format.Run) error {
 	if r.Base-r.Gap != x.next {
 		return fmt.Errorf("offsets %d to %d were given up where %d is next", r.Base-r.Gap, r.Base-1, x.next)
 	}
-	x.pending += r.Gap
-	x.pendingLost = true
-	x.pendingIn = append(x.pendingIn, seg)
-	seg.losses.Add(1)
-	x.next = r.Base
-	return nil
-}
-
-// forget tells segments that what they say is lost matters no more.
-func forget(list []*segment) []*segment {
-	for _, g := range list {
-		g.losses.Add(-1)
-	}
+	x.add(extent{first: x.next, end: r.Base, gap: x.pending, lsn: r.LSN, seg: seg, lost: true})
+	x.pending, x.cut, x.next = 0, false, r.Base
 	return nil
 }
 
@@ -138,145 +167,122 @@ func (x *extents) truncateBefore(first int64) {
 	x.first = max(x.first, first)
 	n := 0
 	for n < len(x.list) && x.list[n].end <= x.first {
-		x.list[n].seg.live.Add(-1)
-		forget(x.list[n].lostIn)
+		x.list[n].hold(-1)
 		n++
 	}
 	x.list = x.list[n:]
-	if x.pending = min(x.pending, x.next-x.first); x.pending <= 0 {
-		x.pending, x.pendingLost, x.pendingIn = 0, false, forget(x.pendingIn)
-	}
+	x.pending = max(0, min(x.pending, x.next-x.first))
 	if len(x.list) == 0 {
 		// Records behind first may still come, as moved batches.
 		return
 	}
 	e := &x.list[0]
 	e.first = max(e.first, x.first)
-	if e.gap = min(e.gap, e.first-x.first); e.gap == 0 {
-		e.lost, e.lostIn = false, forget(e.lostIn)
-	}
+	e.gap = min(e.gap, e.first-x.first)
 }
 
-// truncateAfter drops the offsets from the run's base on. What of a declared gap is left
-// directly below it, the run tells: the segment that declares the gap may be gone. It tells
-// nothing of what was lost after it was written. Where it tells of less gap than there was, the
-// gap had been cut off and filled, with records that are lost; all of it counts as lost then.
-// Of a gap that a segment before it does not tell, or not as lost, the run is what says so.
+// truncateAfter drops the offsets from the run's base on. The run tells how many directly below
+// that never had a record, or else how many had one that is lost: the segment that said so
+// first may be gone, if this is not known already. Where there is more of a declared gap than it
+// tells, that had been cut off and filled, and what filled it is lost.
 func (x *extents) truncateAfter(seg *segment, r format.Run) {
-	gap, lost := x.gapBelow(r.Base)
-	lostIn := x.pendingIn
-	for n := len(x.list); n > 0 && x.list[n-1].end > r.Base; n = len(x.list) {
+	x.first = min(x.first, r.Base)
+	lost := r.Flags&format.FlagGapLost != 0
+	if known, ok := x.gapBelow(r.Base); lost && ok && known >= r.Gap {
+		x.cutTo(r.Base)
+		return
+	}
+	gap := x.cutTo(max(x.first, r.Base-r.Gap))
+	x.without(seg, gap, !lost)
+	x.next = r.Base
+	x.without(seg, r.Gap, lost)
+}
+
+// cutTo drops the offsets from one on, and returns how many directly below it never had a
+// record.
+func (x *extents) cutTo(next int64) (gap int64) {
+	from := x.next - x.pending
+	for n := len(x.list); n > 0 && x.list[n-1].end > next; n-- {
 		e := &x.list[n-1]
-		if e.first < r.Base {
-			e.end = r.Base
+		if e.first < next {
+			e.end, from = next, next
 			break
 		}
-		e.seg.live.Add(-1)
-		forget(lostIn)
-		lostIn = e.lostIn
+		from = e.first - e.gap
+		e.hold(-1)
 		x.list = x.list[:n-1]
 	}
-	x.cut = true
-	switch {
-	case lost && gap >= r.Gap:
-		x.pending, x.pendingLost, x.pendingIn = gap, true, lostIn
-	case gap > r.Gap:
-		seg.losses.Add(1)
-		x.pending, x.pendingLost, x.pendingIn = gap, true, append(forget(lostIn), seg)
-	default:
-		x.pending, x.pendingLost, x.pendingIn = r.Gap, r.Flags&format.FlagGapLost != 0, forget(lostIn)
-		if x.pendingLost {
-			seg.losses.Add(1)
-			x.pendingIn = append(x.pendingIn, seg)
-		}
-	}
-	x.next = r.Base
-	x.first = min(x.first, r.Base)
+	x.next, x.pending, x.cut = next, 0, true
+	return max(0, next-max(from, x.first))
 }
 
-// gapBelow returns how many offsets directly below next, not above x.next, are declared to
-// have no record, and whether they had.
+// gapBelow returns how many offsets directly below next, not above x.next, have no record and
+// why: they never had one, or it was lost.
 func (x *extents) gapBelow(next int64) (gap int64, lost bool) {
-	from, lost := x.next-x.pending, x.pendingLost
-	for i := len(x.list) - 1; i >= 0 && x.list[i].end > next; i-- {
-		e := &x.list[i]
-		if e.first < next {
-			return 0, false
-		}
-		from, lost = e.first-e.gap, e.lost
+	from := x.next - x.pending
+	i := len(x.list)
+	for ; i > 0 && x.list[i-1].first >= next; i-- {
+		from = x.list[i-1].first - x.list[i-1].gap
 	}
-	gap = max(0, next-max(from, x.first))
-	return gap, lost && gap > 0
+	if i == 0 || x.list[i-1].end < next {
+		return max(0, next-max(from, x.first)), false
+	}
+	if !x.list[i-1].lost {
+		return 0, false
+	}
+	for i--; i > 0 && x.list[i-1].lost && x.list[i-1].end == x.list[i].first; i-- {
+	}
+	return next - x.list[i].first, true
 }
 
-// move replaces what lies in a range by a copy in seg. At the copy's LSN the range held
-// just what the copy holds; see mover. After a repair it may lie in a gap: the original was
-// lost, the copy was not.
+// move puts a copy in seg in place of what lies in a range. At the copy's LSN the range held
+// just what the copy holds; see mover. After a repair the range may be a gap or what was lost:
+// the original was, the copy was not.
 func (x *extents) move(seg *segment, r format.Run) {
 	first, end := max(r.Base, x.first), min(r.End, x.next)
 	if first >= end {
 		return
 	}
-	moved := extent{first: first, end: end, gap: min(r.Gap, first-x.first), lsn: r.LSN, seg: seg, moved: true}
+	gapFrom, below := first-r.Gap, x.first // the copy's declared gap begins at the higher one
 	var list []extent
-	for _, e := range x.list {
-		gapFrom := e.first - e.gap
-		if e.end <= first || gapFrom >= end {
-			list = append(list, e)
-			continue
-		}
-		if e.first >= first && gapFrom < first { // the run may replace several extents
-			moved.gap, moved.lost, moved.lostIn = first-gapFrom, e.lost, share(e.lostIn)
-		}
-		if e.first < first {
-			left := e
-			left.end = first
-			list = append(list, left)
-			left.seg.live.Add(1)
-		}
-		if e.end > end {
-			right := e
-			right.first = max(end, e.first)
-			if right.gap = right.first - end; right.gap > 0 && e.lost {
-				right.lostIn = share(e.lostIn)
-			} else {
-				right.lost, right.lostIn = false, nil
-			}
-			list = append(list, right)
-			right.seg.live.Add(1)
-		}
-		e.seg.live.Add(-1)
-		if e.first >= first {
-			forget(e.lostIn)
-		}
+	keep := func(e extent) {
+		list = append(list, e)
+		e.hold(1)
 	}
-	x.moveIntoPending(&moved)
-	list = append(list, moved)
-	seg.live.Add(1)
+	for _, e := range x.list {
+		if from := e.first - e.gap; e.end > first && from < end {
+			gapFrom = min(gapFrom, from)
+		}
+		if left := e; e.first < first {
+			left.end = min(e.end, first)
+			below = left.end
+			keep(left)
+		}
+		if right := e; e.end > end {
+			right.first = max(e.first, end)
+			right.gap = min(e.gap, right.first-end)
+			keep(right)
+		}
+		e.hold(-1)
+	}
+	if from := x.next - x.pending; from < end {
+		gapFrom = min(gapFrom, from)
+		x.pending = x.next - end
+	}
+	keep(extent{first: first, end: end, gap: first - max(gapFrom, below), lsn: r.LSN, seg: seg, moved: true})
 	sort.Slice(list, func(i, j int) bool { return list[i].first < list[j].first })
 	x.list = list
 }
 
-// moveIntoPending splits the gap below next where a copy lies in it.
-func (x *extents) moveIntoPending(moved *extent) {
-	gapFrom := x.next - x.pending
-	if moved.end <= gapFrom {
-		return
+// lostUntil returns the end of what is lost from an extent on.
+func (x *extents) lostUntil(e extent) int64 {
+	for {
+		next, ok := x.find(e.end)
+		if !ok || !next.lost || next.first > e.end {
+			return e.end
+		}
+		e = next
 	}
-	if moved.first > gapFrom {
-		moved.gap, moved.lost, moved.lostIn = moved.first-gapFrom, x.pendingLost, share(x.pendingIn)
-	}
-	if x.pending = x.next - moved.end; x.pending == 0 {
-		x.pendingLost, x.pendingIn = false, forget(x.pendingIn)
-	}
-}
-
-// share counts segments once more.
-func share(list []*segment) []*segment {
-	for _, g := range list {
-		g.losses.Add(1)
-	}
-	return list[:len(list):len(list)]
 }
 
 // find returns the extent that holds offset or, if none does, the first one behind it.
@@ -305,7 +311,9 @@ func (x *extents) holes(f func(from, to int64)) {
 // count returns the number of live records.
 func (x *extents) count() (n int64) {
 	for _, e := range x.list {
-		n += e.end - e.first
+		if !e.lost {
+			n += e.end - e.first
+		}
 	}
 	return n
 }

@@ -172,7 +172,7 @@ func (w *world) move(t *rapid.T) {
 
 // drop drops the oldest segments that nothing lives in.
 func (w *world) drop(*rapid.T) {
-	for len(w.segments) > 1 && w.segments[0].seg.live.Load() == 0 {
+	for len(w.segments) > 1 && w.segments[0].seg.live.Load() == 0 && w.segments[0].seg.losses.Load() == 0 {
 		if w.part.declared == w.segments[0].seg {
 			w.declare(w.current())
 		}
@@ -191,23 +191,28 @@ func (w *world) check(t *rapid.T, p *Partition, segments map[*segment]*modelSegm
 		want, some := n.cells[o]
 		e, ok := x.find(o)
 		switch {
+		case ok && e.first <= o && e.lost:
+			require.True(t, some, "offset %d was skipped, not lost", o)
+			require.Zero(t, want.record, "offset %d is not found", o)
 		case ok && e.first <= o:
 			count++
 			require.Equal(t, want.record, find(segments[e.seg], e, o), "offset %d in %s", o, e.seg.name)
 			require.NotZero(t, want.record)
 		case ok:
-			require.Zero(t, want.record, "offset %d is not found", o)
 			require.LessOrEqual(t, e.first-e.gap, o)
-			require.True(t, !some || e.lost, "offset %d was lost, not skipped", o)
+			require.False(t, some, "offset %d was lost, not skipped", o)
 		default:
-			require.Zero(t, want.record, "offset %d is not found", o)
-			require.True(t, !some || x.pendingLost, "offset %d was lost, not skipped", o)
+			require.False(t, some, "offset %d is not found", o)
 		}
 	}
 	require.Equal(t, count, x.count())
-	live := map[*segment]int64{}
+	live, losses := map[*segment]int64{}, map[*segment]int64{}
 	for i, e := range x.list {
-		live[e.seg]++
+		if e.lost {
+			losses[e.seg]++
+		} else {
+			live[e.seg]++
+		}
 		require.Less(t, e.first, e.end)
 		if i > 0 {
 			require.LessOrEqual(t, x.list[i-1].end, e.first-e.gap)
@@ -215,6 +220,7 @@ func (w *world) check(t *rapid.T, p *Partition, segments map[*segment]*modelSegm
 	}
 	for g := range segments {
 		require.Equal(t, live[g], g.live.Load(), "extents in %s", g.name)
+		require.Equal(t, losses[g], g.losses.Load(), "losses in %s", g.name)
 	}
 }
 
@@ -245,7 +251,7 @@ func (w *world) recover(t *rapid.T) {
 		for _, f := range m.seg.table.footer(&m.seg.SegmentHeader, format.Link{}, 0).Partitions {
 			if p == nil {
 				p = &Partition{topic: f.Topic, num: f.Partition, shard: w.part.shard, id: f.ID}
-				p.extents.begin(f.Declaration)
+				p.extents.begin(g, f.Declaration)
 			}
 			require.Equal(t, p.extents.next, f.Next, "the declaration in %s", g.name)
 			for _, run := range f.Runs {

@@ -48,7 +48,7 @@ func (p *Partition) info() PartitionInfo {
 		DurableOffset: min(p.stable.Load(), p.extents.next), Records: p.extents.count(),
 	}
 	for _, e := range p.extents.list {
-		if n := e.seg.records.Load(); n > 0 {
+		if n := e.seg.records.Load(); n > 0 && !e.lost {
 			info.Bytes += (e.end - e.first) * e.seg.end.Load() / n
 		}
 	}

@@ -59,7 +59,9 @@ func (k *keeper) garbage() int64 {
 	for _, p := range parts {
 		p.mu.RLock()
 		for _, e := range p.extents.list {
-			live[e.seg] += e.end - e.first
+			if !e.lost {
+				live[e.seg] += e.end - e.first
+			}
 		}
 		p.mu.RUnlock()
 	}
@@ -91,21 +93,12 @@ func (k *keeper) movePartition(p *Partition, g *segment) error {
 	}
 }
 
-// extentIn returns the partition's first extent in g. One next to records that were given
-// up as lost stays where that is written.
+// extentIn returns the partition's first extent of records in g.
 func (p *Partition) extentIn(g *segment) (extent, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.extents.pendingLost {
-		return extent{}, false
-	}
 	for _, e := range p.extents.list {
-		if e.lost {
-			return extent{}, false
-		}
-	}
-	for _, e := range p.extents.list {
-		if e.seg == g {
+		if e.seg == g && !e.lost {
 			return e, true
 		}
 	}

@@ -113,10 +113,11 @@ func (p *Partition) seekTime(t time.Time) (int64, error) {
 		return p.NextOffset(), nil
 	}
 	p.mu.RLock()
-	from := p.extents.first
+	from, id := p.extents.first, uint32(0)
 	list := append([]extent(nil), p.extents.list...)
 	for _, e := range list {
 		e.seg.pins.Add(1)
+		id = p.id // there are records, so it has one
 	}
 	p.mu.RUnlock()
 	defer func() {
@@ -125,11 +126,14 @@ func (p *Partition) seekTime(t time.Time) (int64, error) {
 		}
 	}()
 	for _, e := range list {
+		if e.lost {
+			continue
+		}
 		if e.seg.maxTime.Load() < nanos {
 			from = e.end
 			continue
 		}
-		at, err := e.seg.seekTime(&p.shard.footers, p.id, e.first, nanos)
+		at, err := e.seg.seekTime(&p.shard.footers, id, e.first, nanos)
 		if err != nil {
 			return 0, err
 		}

@@ -21,7 +21,7 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 	p := r.partitions[pt.id]
 	if p == nil {
 		p = &Partition{topic: pt.Topic, num: pt.Partition, shard: r.s, id: pt.id}
-		p.extents.begin(pt.Declaration)
+		p.extents.begin(g, pt.Declaration)
 		r.partitions[pt.id] = p
 		r.begun[pt.id] = beginning{Declaration: pt.Declaration, seg: g, before: pt.begins(g)}
 	}
@@ -35,7 +35,7 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 		r.meet(g, p, pt)
 		r.seen[pt.id] = max(r.seen[pt.id], pt.declared-1) // what is lost from here on comes later
 	}
-	if g.flawed {
+	if g.flawed || g.rebuilt {
 		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN(), len(r.mends)}
 	}
 	for _, run := range pt.runs {
@@ -73,21 +73,40 @@ type startKey struct {
 // meet brings a partition to the state that a declaration tells.
 func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	x := &p.extents
-	had, lost := x.gapBelow(pt.Next)
-	filled := !lost && min(had, pt.Next-pt.First) > pt.Gap
-	if pt.Next < x.next || pt.Next == x.next && filled {
-		run := x.truncatedAt(pt.Next)
-		if filled {
-			run.Gap = pt.Gap
-		}
-		r.mend(g, p, run, pt.declared)
-	}
 	if pt.Next > x.next {
 		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
+	} else if run, differs := x.truncatedTo(pt.Declaration); differs {
+		r.mend(g, p, run, pt.declared)
+	} else {
+		x.learn(g, pt.Declaration)
 	}
 	if pt.First > x.first {
 		x.truncateBefore(pt.First)
 	}
+}
+
+// truncatedTo is the run of a truncation that is missing: it leads to the state that a later
+// declaration tells. Not all of that need be so now: what was lost since had records then.
+func (x *extents) truncatedTo(d format.Declaration) (run format.Run, differs bool) {
+	gap, lost := x.gapBelow(d.Next)
+	switch {
+	case gap > 0 && d.GapLost && !lost: // the gap was filled, and that lost before
+		gap, lost, differs = max(gap, d.Gap), true, true
+	case gap < d.Gap: // the range was cut off, if it had records
+		differs = x.holds(d.Next-d.Gap, d.Next)
+		gap, lost = d.Gap, d.GapLost
+	case !lost && min(gap, d.Next-d.First) > d.Gap: // the gap was cut off and filled
+		lost, differs = true, true
+	}
+	return truncateRun(d.Next, gap, lost), differs || d.Next < x.next
+}
+
+func truncateRun(next, gap int64, lost bool) format.Run {
+	run := format.Run{Kind: format.KindTruncateAfter, Base: next, End: next, Gap: gap}
+	if lost {
+		run.Flags = format.FlagGapLost
+	}
+	return run
 }
 
 // applyStep takes in a run. Where it does not follow from what came before, entries between
@@ -103,7 +122,8 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		case due > x.next:
 			r.mend(g, p, lostRun(x.next, due), st.LSN)
 		case due < x.next:
-			r.mend(g, p, x.truncatedAt(due), st.LSN)
+			gap, lost := x.gapBelow(due)
+			r.mend(g, p, truncateRun(due, gap, lost), st.LSN)
 		}
 	}
 	if st.missing {
@@ -128,7 +148,7 @@ func (r *recovery) giveUpFilled(g *segment, p *Partition, st step) {
 	if f := r.explain(r.seen[p.id], st.LSN); f == nil || f.lsn <= r.seen[p.id] {
 		return
 	}
-	r.mend(g, p, format.Run{Kind: st.Kind, Base: st.Base, End: st.Base, Gap: st.Gap}, st.LSN)
+	r.mend(g, p, truncateRun(st.Base, had, true), st.LSN)
 	r.mends[len(r.mends)-1].optional = true
 }
 
@@ -153,16 +173,6 @@ func lostRun(from, to int64) format.Run {
 	return format.Run{Kind: format.KindLost, Base: to, End: to, Gap: to - from}
 }
 
-// truncatedAt is the run of a truncation that is missing.
-func (x *extents) truncatedAt(next int64) format.Run {
-	r := format.Run{Kind: format.KindTruncateAfter, Base: next, End: next}
-	var lost bool
-	if r.Gap, lost = x.gapBelow(next); lost {
-		r.Flags = format.FlagGapLost
-	}
-	return r
-}
-
 // mend makes good for an entry that is missing before an LSN.
 func (r *recovery) mend(g *segment, p *Partition, run format.Run, before uint64) {
 	run.LSN = r.seen[p.id] + 1
@@ -177,8 +187,12 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 	case format.KindLost:
 		m.lost = m.run.Gap
 	case format.KindTruncateAfter:
-		if had, lost := p.extents.gapBelow(m.run.Base); !lost && had > m.run.Gap { // it was filled
-			m.run.Gap, m.run.Flags, m.lost = had, m.run.Flags|format.FlagGapLost, had
+		had, lost := p.extents.gapBelow(m.run.Base)
+		if !lost && had > m.run.Gap { // it was filled
+			m.run.Gap, m.run.Flags = had, m.run.Flags|format.FlagGapLost
+		}
+		if !lost && m.run.Flags&format.FlagGapLost != 0 {
+			m.lost = m.run.Gap
 		}
 	}
 	_ = p.extents.apply(g, m.run) // it was made to follow
@@ -214,7 +228,7 @@ func (r *recovery) checkHoles(p *Partition) {
 	state.Next, state.Gap, state.GapLost = max(b.First, min(spans[0].From, b.Next-1)), 0, false
 	m := &mend{part: p, seg: b.seg, run: lostRun(state.Next, b.Next), state: state, before: b.before}
 	r.holes = append(r.holes, m)
-	if r.explain(0, m.before) == nil {
+	if r.explain(0, m.before) == nil && r.segments[0].Predecessor.Segment > 0 {
 		r.blameBefore()
 	}
 	r.blame(m, spans, fmt.Sprintf("%s: records before this segment are missing", p))
@@ -223,7 +237,7 @@ func (r *recovery) checkHoles(p *Partition) {
 // blameBefore notes that what stood before the first segment is missing.
 func (r *recovery) blameBefore() {
 	first := r.segments[0]
-	number := max(first.Predecessor.Segment, 1)
+	number := first.Predecessor.Segment
 	if r.blameRefused(number, number, 1) {
 		return
 	}
@@ -232,20 +246,20 @@ func (r *recovery) blameBefore() {
 	}})
 }
 
-// missing returns the parts of a range of offsets that have no record and should.
+// missing returns the parts of a range of offsets that should have records and have none.
 func (p *Partition) missing(from, to int64) (spans []PartitionSpan) {
-	x := &p.extents
-	from, to = max(from, x.first), min(to, x.next)
-	for _, e := range x.list {
-		if end := min(e.first, to); from < end {
-			spans = append(spans, PartitionSpan{p.topic, p.num, from, end})
+	add := func(a, b int64) {
+		if a, b = max(a, from), min(b, to); a < b {
+			spans = append(spans, PartitionSpan{p.topic, p.num, a, b})
 		}
-		from = max(from, e.end)
 	}
-	if from < to {
-		spans = append(spans, PartitionSpan{p.topic, p.num, from, to})
+	p.extents.holes(add)
+	for _, e := range p.extents.list {
+		if e.lost {
+			add(e.first, e.end)
+		}
 	}
-	return spans
+	return joinSpans(spans)
 }
 
 // sorted returns the partitions in the order of their ids.

@@ -119,7 +119,7 @@ func (r *recovery) takeFooter(i int) (mismatch string, err error) {
 	if end, exact := r.end(i); exact && f.End != end {
 		return fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end), nil
 	}
-	r.footers[i] = f
+	r.footers[i], g.rebuilt = f, f.Repaired
 	g.trailer = trailer
 	g.setState(stateSealed)
 	return "", nil

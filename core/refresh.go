@@ -305,7 +305,7 @@ func (m *Manager) show(s *shard, looks []look) {
 			d := news[id][0].declaration
 			p = m.adopt(s, &Partition{topic: d.Topic, num: d.Partition, shard: s, id: id})
 			p.mu.Lock()
-			p.extents.begin(d)
+			p.extents.begin(news[id][0].seg, d)
 			p.mu.Unlock()
 			s.mu.Lock()
 			s.partitions = append(s.partitions, p)
@@ -343,7 +343,7 @@ func (p *Partition) take(list []change) {
 	x := &p.extents
 	for _, c := range list {
 		if c.entry.Kind == format.KindDeclare {
-			x.meet(c.declaration)
+			x.meet(c.seg, c.declaration)
 			continue
 		}
 		e := c.entry

@@ -77,9 +77,9 @@ func (m *Manager) adopt(s *shard, fresh *Partition) *Partition {
 		p.shard = s
 		m.partitions[key] = p
 	}
-	if p.id != fresh.id { // as a rule it is what readers go by
-		p.id = fresh.id
-	}
+	p.mu.Lock()
+	p.id = fresh.id
+	p.mu.Unlock()
 	p.exists.Store(true)
 	return p
 }

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -181,7 +182,7 @@ func (p *repairPlan) place(r *recovery) error {
 			}
 		}
 		if left := placeMends(r.holes, free); len(left) > 0 {
-			if err := p.before(r, left); err != nil {
+			if err := p.before(r, left); err != nil && !p.room(r, left) {
 				return err
 			}
 		}
@@ -256,6 +257,30 @@ func (p *repairPlan) before(r *recovery, mends []*mend) error {
 	}
 	p.rebuild = slices.Insert(p.rebuild, 0, b)
 	return nil
+}
+
+// room finds room for mends in sound segments: where an earlier repair made one anew, it said
+// nothing of what did not matter then, so LSNs are free. Those with mends are made anew once more.
+func (p *repairPlan) room(r *recovery, mends []*mend) (found bool) {
+	var list []*rebuild
+	var free []lsnRange
+	for i, g := range r.segments {
+		if g.flawed || !g.rebuilt || r.scans[i] == nil {
+			continue
+		}
+		b := r.rebuild(i, nil, format.Link{})
+		list, free = append(list, b), append(free, b.free()...)
+	}
+	if len(placeMends(mends, free)) > 0 {
+		return false
+	}
+	for _, b := range list {
+		if slices.ContainsFunc(mends, func(m *mend) bool { return b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN }) {
+			p.rebuild = append(p.rebuild, b)
+		}
+	}
+	slices.SortFunc(p.rebuild, func(x, y *rebuild) int { return cmp.Compare(x.header.Number, y.header.Number) })
+	return true
 }
 
 // free returns the LSNs of the segment that no sound entry has.

@@ -77,8 +77,8 @@ func (s *shard) snapshot() *snapshot {
 				snap.segments = append(snap.segments, e.seg)
 			}
 		}
-		p.mu.RUnlock()
 		snap.parts[p.id] = r
+		p.mu.RUnlock()
 	}
 	sort.Slice(snap.segments, func(i, j int) bool { return snap.segments[i].Number < snap.segments[j].Number })
 	return snap
@@ -186,11 +186,11 @@ func droppedError(g *segment) error {
 // liveIn returns the parts of a batch that are live: not truncated, not moved elsewhere.
 func (p *replayed) liveIn(g *segment, lsn uint64, e format.Entry) (live []extent) {
 	x, ok := p.extents.find(e.Base)
-	if ok && x.seg == g && x.lsn <= lsn && x.first <= e.Base && x.end >= e.End() {
+	if ok && !x.lost && x.seg == g && x.lsn <= lsn && x.first <= e.Base && x.end >= e.End() {
 		return append(live, x) // the usual case: all of it
 	}
 	for _, x := range p.extents.list {
-		if x.seg == g && x.lsn <= lsn && x.first < e.End() && x.end > e.Base {
+		if !x.lost && x.seg == g && x.lsn <= lsn && x.first < e.End() && x.end > e.Base {
 			live = append(live, x)
 		}
 	}

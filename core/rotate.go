@@ -280,8 +280,9 @@ func (p *Partition) declaration() format.Declaration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	x := &p.extents
+	gap, lost := x.gapBelow(x.next)
 	return format.Declaration{
-		Topic: p.topic, Partition: p.num, First: x.first, Next: x.next, Gap: x.pending, GapLost: x.pendingLost,
+		Topic: p.topic, Partition: p.num, First: x.first, Next: x.next, Gap: gap, GapLost: lost,
 	}
 }
 

@@ -63,6 +63,8 @@ type segment struct {
 	guessed bool
 	// flawed: what is in it is damaged; a repair makes it anew.
 	flawed bool
+	// rebuilt by a repair: it may have LSNs that no entry has.
+	rebuilt bool
 	// abandoned: a write to it failed. It is read, never written or synced again.
 	abandoned atomic.Bool
 
@@ -70,9 +72,9 @@ type segment struct {
 	end atomic.Int64
 	// size is that of the file.
 	size atomic.Int64
-	// live counts the extents that lie here; see shard.retain.
+	// live counts the extents of records that lie here; see shard.retain.
 	live atomic.Int64
-	// losses counts the gaps of which only this segment says that they were lost.
+	// losses counts those of which this segment says that they were lost.
 	losses atomic.Int64
 
 	mu    sync.Mutex

@@ -10,14 +10,11 @@ import (
 func (p *Partition) declaredLost() (spans []PartitionSpan) {
 	x := &p.extents
 	for _, e := range x.list {
-		if e.lost && e.gap > 0 {
-			spans = append(spans, PartitionSpan{p.topic, p.num, e.first - e.gap, e.first})
+		if e.lost {
+			spans = append(spans, PartitionSpan{p.topic, p.num, e.first, e.end})
 		}
 	}
-	if x.pendingLost && x.pending > 0 {
-		spans = append(spans, PartitionSpan{p.topic, p.num, x.next - x.pending, x.next})
-	}
-	return spans
+	return joinSpans(spans)
 }
 
 // declaredOnly takes what damage has just cost off what was given up.
