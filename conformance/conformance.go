@@ -117,6 +117,9 @@ func Run(t *testing.T, f Factory, opts ...Option) {
 					if reason, ok := s.skipped(c); ok {
 						t.Skip(reason)
 					}
+					if g == groupCrash { // processes, each with a disk of its own
+						t.Parallel()
+					}
 					s.run(c, t)
 				})
 			}
