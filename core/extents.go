@@ -57,7 +57,7 @@ func (x *extents) begin(seg *segment, d format.Declaration) {
 // without takes in that offsets directly below next have no record: they never had one, or a
 // segment says that it was lost.
 func (x *extents) without(seg *segment, gap int64, lost bool) {
-	gap = min(gap, x.next-x.first)
+	gap = max(0, min(gap, x.next-x.first))
 	if !lost {
 		x.pending = gap
 	} else if gap > 0 {
@@ -76,13 +76,19 @@ func (x *extents) add(e extent) {
 // between stood in segments that the writer dropped before the reader looked: of it there
 // is only what comes as moved batches.
 func (x *extents) meet(seg *segment, d format.Declaration) {
-	if d.Next != x.next {
-		truncated := d.Next < x.next
-		x.cutTo(min(x.next, d.Next-d.Gap))
+	low := min(x.next, d.Next-d.Gap)
+	gone := x.holds(low, x.next)
+	if d.Next != x.next || gone {
+		at := min(d.Next, x.next)
+		if gone {
+			at = min(at, low)
+		}
+		truncated := at < x.next
+		x.cutTo(low)
 		x.next = d.Next
 		x.without(seg, d.Gap, d.GapLost)
 		if truncated {
-			x.cuts.after(x.next)
+			x.cuts.after(at)
 		}
 	}
 	if d.First > x.first {
@@ -188,7 +194,7 @@ func (x *extents) truncateBefore(first int64) {
 func (x *extents) truncateAfter(seg *segment, r format.Run) {
 	x.first = min(x.first, r.Base)
 	lost := r.Flags&format.FlagGapLost != 0
-	if known, ok := x.gapBelow(r.Base); lost && ok && known >= r.Gap {
+	if known, ok := x.gapBelow(r.Base); lost && ok && known >= r.Gap && r.Base <= x.next {
 		x.cutTo(r.Base)
 		return
 	}

@@ -73,9 +73,9 @@ type startKey struct {
 // meet brings a partition to the state that a declaration tells.
 func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	x := &p.extents
-	if pt.Next > x.next {
-		r.mend(g, p, lostRun(x.next, pt.Next), pt.declared)
-	} else if run, differs := x.truncatedTo(pt.Declaration); differs {
+	r.loseUpTo(g, p, pt.Declaration, pt.declared)
+	r.giveUpFilled(g, p, pt.Declaration, pt.declared)
+	if run, differs := x.truncatedTo(pt.Declaration); differs {
 		r.mend(g, p, run, pt.declared)
 	} else {
 		x.learn(g, pt.Declaration)
@@ -85,9 +85,35 @@ func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	}
 }
 
-// truncatedTo is the run of a truncation that is missing: it leads to the state that a later
-// declaration tells. Not all of that need be so now: what was lost since had records then.
+// loseUpTo gives up what is missing below a state that is told, but for a declared gap below next.
+func (r *recovery) loseUpTo(g *segment, p *Partition, d format.Declaration, before uint64) {
+	to := d.Next
+	if !d.GapLost {
+		to -= d.Gap
+	}
+	if p.extents.next < to {
+		r.mend(g, p, lostRun(p.extents.next, to), before)
+	}
+}
+
+// giveUpFilled gives up what filled a declared gap, if less of it is left in a state that is told:
+// the gap had been cut off and filled. It reports whether there is that.
+func (r *recovery) giveUpFilled(g *segment, p *Partition, d format.Declaration, before uint64) bool {
+	low := d.Next - d.Gap
+	gap, lost := p.extents.gapBelow(low)
+	if gap = min(gap, low-d.First); gap <= 0 || lost || d.GapLost {
+		return false
+	}
+	r.mend(g, p, truncateRun(low, gap, true), before)
+	return true
+}
+
+// truncatedTo is the run of a truncation that is missing: it leads to the state that is told by a
+// later declaration. Not all of that need be so now: what was lost since had records then.
 func (x *extents) truncatedTo(d format.Declaration) (run format.Run, differs bool) {
+	if d.Next > x.next {
+		return truncateRun(d.Next, d.Gap, d.GapLost), true
+	}
 	gap, lost := x.gapBelow(d.Next)
 	switch {
 	case gap > 0 && d.GapLost && !lost: // the gap was filled, and that lost before
@@ -95,8 +121,6 @@ func (x *extents) truncatedTo(d format.Declaration) (run format.Run, differs boo
 	case gap < d.Gap: // the range was cut off, if it had records
 		differs = x.holds(d.Next-d.Gap, d.Next)
 		gap, lost = d.Gap, d.GapLost
-	case !lost && min(gap, d.Next-d.First) > d.Gap: // the gap was cut off and filled
-		lost, differs = true, true
 	}
 	return truncateRun(d.Next, gap, lost), differs || d.Next < x.next
 }
@@ -116,7 +140,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	if st.Flags&format.FlagMoved == 0 {
 		due := st.Base - st.Gap
 		if st.Kind == format.KindTruncateBefore || st.Kind == format.KindTruncateAfter {
-			due = max(x.next, st.Base)
+			due = max(x.next, due)
 		}
 		switch {
 		case due > x.next:
@@ -129,7 +153,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	if st.missing {
 		r.addMend(g, p, st)
 	} else {
-		r.giveUpFilled(g, p, st)
+		r.checkFilled(g, p, st)
 		_ = x.apply(g, st.Run) // it follows, now that what is missing is mended
 	}
 	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
@@ -137,19 +161,21 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 }
 
-// giveUpFilled gives up what filled a gap of which a truncation tells less than there was, if
+// checkFilled gives up what filled a gap of which a truncation tells less than there was, if
 // damage came between. The truncation shows that, but not by itself: the segment that declares
 // the gap may go one day.
-func (r *recovery) giveUpFilled(g *segment, p *Partition, st step) {
-	had, lost := p.extents.gapBelow(st.Base)
-	if st.Kind != format.KindTruncateAfter || lost || had <= st.Gap {
+func (r *recovery) checkFilled(g *segment, p *Partition, st step) {
+	if st.Kind != format.KindTruncateAfter {
 		return
 	}
-	if f := r.explain(r.seen[p.id], st.LSN); f == nil || f.lsn <= r.seen[p.id] {
+	f := r.explain(r.seen[p.id], st.LSN)
+	if f == nil || f.lsn <= r.seen[p.id] {
 		return
 	}
-	r.mend(g, p, truncateRun(st.Base, had, true), st.LSN)
-	r.mends[len(r.mends)-1].optional = true
+	d := format.Declaration{First: p.extents.first, Next: st.Base, Gap: st.Gap, GapLost: st.Flags&format.FlagGapLost != 0}
+	if r.giveUpFilled(g, p, d, st.LSN) {
+		r.mends[len(r.mends)-1].optional = true
+	}
 }
 
 // mend is an entry that stands for what is lost: a repair writes it.
@@ -187,8 +213,8 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 	case format.KindLost:
 		m.lost = m.run.Gap
 	case format.KindTruncateAfter:
-		had, lost := p.extents.gapBelow(m.run.Base)
-		if !lost && had > m.run.Gap { // it was filled
+		had, lost := p.extents.gapBelow(min(m.run.Base, p.extents.next))
+		if !lost && m.run.Base <= p.extents.next && had > m.run.Gap { // it was filled
 			m.run.Gap, m.run.Flags = had, m.run.Flags|format.FlagGapLost
 		}
 		if !lost && m.run.Flags&format.FlagGapLost != 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -193,6 +194,64 @@ func TestRepairBesideAGap(t *testing.T) {
 	}
 }
 
+// What declared a gap is lost, and a sound segment declares it again: only the records below it
+// are lost, if there were any.
+func TestRepairOfAGapDeclaredAgain(t *testing.T) {
+	for records := range 3 {
+		l := newGapped(t)
+		l.reopen()
+		appendValues(t, l.p, records)
+		appendAt(t, l.p, 30, 1)
+		require.NoError(t, l.p.TruncateAfter(bg, 29))
+		l.reopen()
+		appendValues(t, l.p, 1)
+		require.NoError(t, l.m.Close())
+		require.NoError(t, l.disk.Truncate(segmentFile(2), 1))
+		var want []wal.PartitionSpan
+		if records > 0 {
+			want = []wal.PartitionSpan{{Topic: "t", From: 15, To: 15 + int64(records)}}
+		}
+		require.Equal(t, want, repair(t, l.disk).Lost)
+		l.open()
+		_, told := readAll(t, l.p)
+		require.Equal(t, want, told)
+		require.NoError(t, l.m.Close())
+	}
+}
+
+// A reader beside the writer, which looks despite damage, misses a truncation. The next segment
+// declares a gap where records stood: they are gone, and a follower is told.
+func TestReaderMeetsADeclaredGap(t *testing.T) {
+	for _, last := range []int64{9, 14} { // of the gap
+		synctest.Test(t, func(t *testing.T) {
+			l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+			l.m = open(t, l.disk)
+			l.p = partition(t, l.m, "t", 0)
+			appendValues(t, l.p, 10)
+			l.reopen()
+			appendValues(t, partition(t, l.m, "u", 0), 1)
+			ro := open(t, l.disk, wal.WithReadOnly(), wal.WithAllowDamage())
+			q := lookup(t, ro, "t", 0)
+			f := follow(bg, q, 0)
+			synctest.Wait()
+			require.NoError(t, l.p.TruncateAfter(bg, 4))
+			appendAt(t, l.p, last+1, 1)
+			require.NoError(t, l.p.TruncateAfter(bg, last))
+			appendValues(t, partition(t, l.m, "u", 0), 1)
+			l.reopen()
+			appendValues(t, l.p, 1)
+			require.Positive(t, l.spoilSome(2, func(e format.Entry) bool { return e.Partition == 1 }))
+			require.NoError(t, ro.Refresh(bg))
+			var truncated *wal.TruncatedError
+			require.ErrorAs(t, <-f.done, &truncated)
+			require.EqualValues(t, 5, truncated.GoOn)
+			require.Equal(t, []int64{0, 1, 2, 3, 4, last + 1}, offsets(t, q, 0))
+			require.NoError(t, ro.Close())
+			require.NoError(t, l.m.Close())
+		})
+	}
+}
+
 // A gap behind a loss is filled, and what fills it is lost in turn.
 func TestRepairOfAGapFilledBehindALoss(t *testing.T) {
 	l := newGapped(t)
@@ -262,6 +321,15 @@ func (l *gapped) spoil(segment int, match func(format.Entry) bool) (n int) {
 	l.t.Helper()
 	require.NoError(l.t, l.disk.Edit(segmentFile(segment), func(b []byte) []byte {
 		b[len(b)-1]++
+		return b
+	}))
+	return l.spoilSome(segment, match)
+}
+
+// spoilSome damages just the frames.
+func (l *gapped) spoilSome(segment int, match func(format.Entry) bool) (n int) {
+	l.t.Helper()
+	require.NoError(l.t, l.disk.Edit(segmentFile(segment), func(b []byte) []byte {
 		n = spoilFrames(l.t, b, match)
 		return b
 	}))
