@@ -14,6 +14,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,6 +106,9 @@ func Run(t *testing.T, f Factory, opts ...Option) {
 	byGroup := map[string][]check{}
 	var groups []string
 	for _, c := range checks() {
+		if !c.asked() {
+			continue
+		}
 		if byGroup[c.group] == nil {
 			groups = append(groups, c.group)
 		}
@@ -125,7 +129,7 @@ func Run(t *testing.T, f Factory, opts ...Option) {
 			}
 		})
 	}
-	if err := s.unusedSkips(); err != nil {
+	if err := s.unknownNames(); err != nil {
 		t.Error(err)
 	}
 }
@@ -155,7 +159,7 @@ func Check(f Factory, opts ...Option) error {
 			errs = append(errs, fmt.Errorf("%s: %w", c.fullName(), err))
 		}
 	}
-	return errors.Join(append(errs, s.unusedSkips())...)
+	return errors.Join(append(errs, s.unknownNames())...)
 }
 
 // run runs a check.
@@ -196,8 +200,21 @@ func (s *suite) skipped(c check) (reason string, ok bool) {
 	return "", false
 }
 
-// unusedSkips tells of names in Skip that no check has.
-func (s *suite) unusedSkips() error {
+// names returns those that -conformance.only has, nil for all.
+func names() []string {
+	if *flagOnly == "" {
+		return nil
+	}
+	return strings.Split(*flagOnly, ",")
+}
+
+func (c check) asked() bool {
+	list := names()
+	return list == nil || slices.Contains(list, c.group) || slices.Contains(list, c.fullName())
+}
+
+// unknownNames tells of names in Skip, and of -conformance.only, that no check has.
+func (s *suite) unknownNames() error {
 	known := map[string]bool{}
 	for _, c := range checks() {
 		known[c.group], known[c.fullName()] = true, true
@@ -206,6 +223,11 @@ func (s *suite) unusedSkips() error {
 	for _, k := range s.skips {
 		if !known[k.name] {
 			unknown = append(unknown, k.name)
+		}
+	}
+	for _, name := range names() {
+		if !known[name] {
+			return fmt.Errorf("-conformance.only: there is no check %s", name)
 		}
 	}
 	if unknown == nil {

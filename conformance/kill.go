@@ -29,7 +29,7 @@ func crashChecks() []check {
 		{
 			group: groupCrash, name: "BlockExt4",
 			says: "what is acknowledged survives whatever a disk may keep and lose of what was not flushed (ext4)",
-			run:  func(t *T) { t.runLayer("block", "BlockExt4", *flagStates/4) },
+			run:  func(t *T) { t.runLayer("block", "BlockExt4", *flagStates*3/8) },
 		},
 		{
 			group: groupCrash, name: "BlockXFS",
@@ -46,7 +46,7 @@ func crashKill(t *T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.close()) })
 	c.crash = func(cmd *exec.Cmd, _ func() error) error { return kill(cmd) }
-	err = c.run(t.Context(), *flagSeed, max(1, *flagStates/4))
+	err = c.run(t.Context(), *flagSeed, max(1, *flagStates/8))
 	t.Logf("%d crashes, %d distinct outcomes", c.states, len(c.outcomes))
 	require.NoError(t, err)
 }
