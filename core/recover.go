@@ -46,6 +46,7 @@ type recovery struct {
 	// What entries were lost, and where their partitions stood.
 	seen   map[uint32]uint64 // LSN of a partition's newest entry
 	begun  map[uint32]beginning
+	losing map[uint32]int // index of the newest mend of a partition, if only that can have been longer
 	starts map[startKey]start
 	mends  []*mend
 	holes  []*mend
@@ -87,7 +88,7 @@ func (r *recovery) run() error {
 	}
 	r.numbers = numbers
 	r.partitions, r.seen = map[uint32]*Partition{}, map[uint32]uint64{}
-	r.begun, r.starts = map[uint32]beginning{}, map[startKey]start{}
+	r.begun, r.starts, r.losing = map[uint32]beginning{}, map[startKey]start{}, map[uint32]int{}
 	// A process may have died between giving a segment its name and making that durable. A
 	// reader would take its predecessor to end where it says, until a crash takes the name;
 	// a successor's name would be durable by itself, and a crash leave a hole.

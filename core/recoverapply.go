@@ -80,6 +80,7 @@ func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	} else {
 		x.learn(g, pt.Declaration)
 	}
+	delete(r.losing, p.id)
 	if pt.First > x.first {
 		x.truncateBefore(pt.First)
 	}
@@ -92,7 +93,29 @@ func (r *recovery) loseUpTo(g *segment, p *Partition, d format.Declaration, befo
 		to -= d.Gap
 	}
 	if p.extents.next < to {
-		r.mend(g, p, lostRun(p.extents.next, to), before)
+		r.lose(g, p, to, before)
+	}
+}
+
+// lose gives up all offsets from next on up to one.
+func (r *recovery) lose(g *segment, p *Partition, to int64, before uint64) {
+	run := lostRun(p.extents.next, to)
+	i, ok := r.losing[p.id]
+	if !ok {
+		r.mend(g, p, run, before)
+		r.losing[p.id] = len(r.mends) - 1
+		return
+	}
+	// Only truncations of the beginning came since: it may all have been one batch.
+	m := r.mends[i]
+	_ = p.extents.apply(g, run) // it was made to follow
+	m.run.Base, m.run.End, m.run.Gap, m.lost = to, to, m.run.Gap+run.Gap, m.lost+run.Gap
+	m.result.Next, m.result.Gap = to, m.result.Gap+run.Gap
+	for k, s := range r.starts {
+		if k.id == p.id && s.mends > i {
+			s.Declaration = raiseFirst(m.result, s.First)
+			r.starts[k] = s
+		}
 	}
 }
 
@@ -144,7 +167,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 		}
 		switch {
 		case due > x.next:
-			r.mend(g, p, lostRun(x.next, due), st.LSN)
+			r.lose(g, p, due, st.LSN)
 		case due < x.next:
 			gap, lost := x.gapBelow(due)
 			r.mend(g, p, truncateRun(due, gap, lost), st.LSN)
@@ -158,6 +181,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
 		r.seen[p.id] = max(r.seen[p.id], st.last)
+		delete(r.losing, p.id)
 	}
 }
 
@@ -224,6 +248,7 @@ func (r *recovery) addMend(g *segment, p *Partition, st step) {
 	_ = p.extents.apply(g, m.run) // it was made to follow
 	m.result = p.declaration()
 	r.mends = append(r.mends, m)
+	delete(r.losing, p.id)
 }
 
 // checkLosses tells for everything that is missing, and was not truncated, what damage it
@@ -252,6 +277,8 @@ func (r *recovery) checkHoles(p *Partition) {
 	b := r.begun[p.id]
 	state := b.Declaration
 	state.Next, state.Gap, state.GapLost = max(b.First, min(spans[0].From, b.Next-1)), 0, false
+	// What was truncated since stays so, even if the truncation should be lost one day.
+	state.First = max(b.First, min(p.extents.first, state.Next))
 	m := &mend{part: p, seg: b.seg, run: lostRun(state.Next, b.Next), state: state, before: b.before}
 	r.holes = append(r.holes, m)
 	if r.explain(0, m.before) == nil && r.segments[0].Predecessor.Segment > 0 {
