@@ -111,8 +111,9 @@ func (r *recovery) lose(g *segment, p *Partition, to int64, before uint64) {
 	_ = p.extents.apply(g, run) // it was made to follow
 	m.run.Base, m.run.End, m.run.Gap, m.lost = to, to, m.run.Gap+run.Gap, m.lost+run.Gap
 	m.result.Next, m.result.Gap = to, m.result.Gap+run.Gap
-	for k, s := range r.starts {
-		if k.id == p.id && s.mends > i {
+	for _, between := range r.segments {
+		k := startKey{between.Number, p.id}
+		if s, ok := r.starts[k]; ok && s.mends > i {
 			s.Declaration = raiseFirst(m.result, s.First)
 			r.starts[k] = s
 		}
