@@ -36,6 +36,8 @@ func backendChecks() []check {
 			says: "[B10] Create, Rename, Remove, Queue and File.Resize fail with an error wrapping fs.ErrPermission; everything else works, and needs no permission to write."},
 		{group: groupBackend, name: "ConcurrentUse", run: checkBackendConcurrent,
 			says: "[B11] All methods may be called concurrently."},
+		durable(groupBackend, "OpenDirIsDurable",
+			"[B5] With Create the directory's name is durable when OpenDir returns, whoever made it."),
 	}
 }
 

@@ -35,6 +35,8 @@ func fileChecks() []check {
 			says: "[F10] It works on a file of a read-only Dir."},
 		{group: groupFile, name: "NextDataPassesZeros", run: checkNextData,
 			says: "[F11] It returns an offset, not below the given one, below which all bytes from the given one on read as zeros; at or beyond the end, the given one."},
+		durable(groupFile, "SyncKeepsContent",
+			"[F8] Content and size are durable when it returns nil, whoever wrote them, also in an earlier process."),
 	}
 }
 

@@ -32,6 +32,9 @@ var columns = []struct {
 
 // isFuse says whether a check is one of the layer fuse, with or without faults.
 func isFuse(c check, faulty bool) bool {
+	if durables[c.name] != nil {
+		return !faulty
+	}
 	return c.group == "Faults" && slices.ContainsFunc(faults, func(f fault) bool {
 		return f.name == c.name && (f.rules != nil || f.scene) == faulty
 	})

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -36,6 +37,8 @@ type bug struct {
 	// queue carries out a batch in the place of the real one; it returns when the batch is to
 	// be returned.
 	queue func(b *backend.Batch)
+	// openDir opens a directory.
+	openDir func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error)
 }
 
 var layerMutants = []layerMutant{
@@ -86,7 +89,82 @@ var layerMutants = []layerMutant{
 	{
 		name: "RecoveryNotSynced", what: "File.Sync does nothing: recovery serves what is not durable", direct: posix.DirectOff,
 		bug:      bug{sync: func(*mutantFile) error { return nil }},
-		caughtBy: []string{"Crash/BlockExt4"},
+		caughtBy: []string{"Crash/BlockExt4", "File/SyncKeepsContent"},
+	},
+	{
+		name: "UpperDirsNotSynced", what: "of several new directories only the last one's name is synced", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if o.Create {
+				o.Create = false
+				if err := errors.Join(os.MkdirAll(path, 0o700), syncPath(filepath.Dir(path))); err != nil {
+					return nil, err
+				}
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
+		name: "OthersDirNotSynced", what: "the name of a directory that is there is not synced", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); err == nil {
+				o.Create = false
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
+		name: "RemoveNotSynced", what: "a directory is not synced after a removal", direct: posix.DirectOff,
+		bug: bug{syncDir: func(d *mutantDir, last string) error {
+			if last == "remove" {
+				return nil
+			}
+			return d.Dir.Sync()
+		}},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "CleanDirNotSynced", what: "a directory is not synced by a Dir that changed nothing", direct: posix.DirectOff,
+		bug: bug{syncDir: func(d *mutantDir, last string) error {
+			if last == "" {
+				return nil
+			}
+			return d.Dir.Sync()
+		}},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
+		bug: bug{queue: func(b *backend.Batch) {
+			synced := false
+			queuePlain(b, pwrite, func(f *os.File) error {
+				if synced {
+					return nil
+				}
+				synced = true
+				return datasync(f)
+			})
+		}},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "CleanFileNotSynced", what: "a sync without data is skipped where the File wrote nothing", direct: posix.DirectOff,
+		bug: bug{queue: func(b *backend.Batch) {
+			for i := range b.Writes {
+				w := &b.Writes[i]
+				f := w.File.(*mutantFile)
+				if f.wrote = f.wrote || len(w.Data) > 0; f.wrote {
+					queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, datasync)
+				}
+			}
+		}},
+		caughtBy: []string{"Queue/SyncWithoutData"},
+	},
+	{
+		name: "SyncForgiven", what: "after a sync that failed the success of the next one is believed", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queuePlain(b, pwrite, datasync) }},
+		caughtBy: []string{"Queue/FailedSyncs"},
 	},
 	{
 		name: "ShortWritePassedOver", what: "a short write counts as complete", direct: posix.DirectOff,
@@ -129,6 +207,14 @@ var layerMutants = []layerMutant{
 		bug:      bug{queue: queueLater},
 		caughtBy: []string{"Crash/Kill"},
 	},
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func pwrite(f *os.File, w *backend.Write) error {
@@ -197,7 +283,11 @@ type mutantBackend struct {
 }
 
 func (b *mutantBackend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
-	d, err := b.Backend.OpenDir(path, o)
+	open := b.m.bug.openDir
+	if open == nil {
+		open = backend.Backend.OpenDir
+	}
+	d, err := open(b.Backend, path, o)
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +375,7 @@ type mutantFile struct {
 	m       *layerMutant
 	own     *os.File
 	written int64 // how far the file was ever written
+	wrote   bool
 	late    sync.WaitGroup
 }
 

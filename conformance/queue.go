@@ -52,6 +52,12 @@ func queueChecks() []check {
 			says: "[Q20] The queue sets it, and the Err of each write: what was in them before Submit is gone."},
 		{group: groupQueue, name: "ShortWrites", run: checkLongWrites, apart: checkShortWrites,
 			says: "[Q23] A short write is finished by the backend or reported here, never passed over, and the error is that of the write that it belongs to."},
+		durable(groupQueue, "SyncedWritesAreDurable",
+			"[Q21] With Sync it is complete only when its data, and whatever metadata it takes to read it back, would survive a power failure."),
+		durable(groupQueue, "SyncWithoutData",
+			"[Q22] Sync without Data makes durable every write to the file that Wait returned before the batch was submitted; of writes of the same batch it promises nothing."),
+		durable(groupQueue, "FailedSyncs",
+			"[Q24] After an error of a write with Sync the backend does not sync that file again of its own accord, and reports no later sync of it as done that is not."),
 	}
 }
 

@@ -36,6 +36,7 @@ type T struct {
 	says    string
 	suite   *suite
 	random  bool // something was drawn by the seed
+	quiet   bool // another T says what is violated
 }
 
 // Errorf reports a violation, with the sentence that is violated.
@@ -44,6 +45,10 @@ func (t *T) Errorf(format string, args ...any) {
 	seed := ""
 	if t.random {
 		seed = fmt.Sprintf(" (-conformance.seed=%d)", *flagSeed)
+	}
+	if t.quiet {
+		t.tb.Errorf(format, args...)
+		return
 	}
 	t.tb.Errorf("it says: %s%s\n%s", t.says, seed, fmt.Sprintf(format, args...))
 }

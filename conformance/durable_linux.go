@@ -1,0 +1,255 @@
+//go:build !386 && !arm
+
+package conformance
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+
+	"github.com/chronik-go/wal/conformance/internal/faultfs"
+)
+
+// durables are what the checks of promises about durability do, by name.
+var durables = map[string]func(*crashing){
+	"OpenDirIsDurable":       (*crashing).openDirIsDurable,
+	"SyncKeepsNames":         (*crashing).syncKeepsNames,
+	"SyncKeepsContent":       (*crashing).syncKeepsContent,
+	"SyncedWritesAreDurable": (*crashing).syncedWrites,
+	"SyncWithoutData":        (*crashing).syncWithoutData,
+	"FailedSyncs":            (*crashing).failedSyncs,
+}
+
+func init() {
+	for name, act := range durables {
+		layers[name] = func(ctx context.Context, s *suite, k *hostTask, r *report) error {
+			return onFaultFS(ctx, s, name, func(x *faulty) error {
+				rec := newRecorder()
+				rec.do(func() {
+					t := s.newT(check{name: name}, rec)
+					t.quiet = true
+					act(&crashing{T: t, fs: x})
+				})
+				if err := rec.err(); err != nil {
+					r.Violations = append(r.Violations, err.Error())
+				}
+				r.States, r.Distinct = k.States, k.States
+				return nil
+			})
+		}
+	}
+}
+
+// crashing is a backend on a file system that can lose all that was not synced.
+type crashing struct {
+	*T
+	fs   *faulty
+	open []interface{ Close() error }
+}
+
+// path is where something is on the file system.
+func (c *crashing) path(elements ...string) string {
+	return filepath.Join(append([]string{c.fs.fs.dir}, elements...)...)
+}
+
+// dir opens a directory, which it makes.
+func (c *crashing) dir(elements ...string) backend.Dir {
+	c.Helper()
+	d := c.openDir(c.path(elements...), backend.DirOptions{Create: true})
+	c.open = append(c.open, d)
+	return d
+}
+
+// newFile makes a file whose name is durable.
+func (c *crashing) newFile(d backend.Dir, name string, blocks int64) backend.File {
+	c.Helper()
+	f := c.create(d, name, blocks*block)
+	c.open = append(c.open, f)
+	require.NoError(c, d.Sync())
+	return f
+}
+
+func (c *crashing) newQueue(d backend.Dir) backend.Queue {
+	c.Helper()
+	q := c.queue(d, 1)
+	c.open = append(c.open, q)
+	return q
+}
+
+// blockWrite is a write of one block, whose bytes tell which.
+func (c *crashing) blockWrite(q backend.Queue, f backend.File, i int, sync bool) backend.Write {
+	c.Helper()
+	b := c.buffer(q, block, i)
+	return backend.Write{File: f, Offset: int64(i) * block, Data: b.Bytes[:block], Buffer: b, Sync: sync}
+}
+
+// crash takes away what was not synced. What was open is of no use any more, closing it no error.
+func (c *crashing) crash() {
+	c.Helper()
+	hits := 0
+	require.NoError(c, c.fs.fs.Call("Server.Crash", faultfs.Crash{Loss: faultfs.Everything}, &hits))
+	for i := len(c.open) - 1; i >= 0; i-- {
+		_ = c.open[i].Close()
+	}
+	c.open = nil
+	require.NoError(c, c.fs.fs.Call("Server.Remount", faultfs.No{}, &faultfs.No{}))
+}
+
+// demandBlocks demands that blocks of a file are there.
+func (c *crashing) demandBlocks(what string, blocks []int, elements ...string) {
+	c.Helper()
+	got, err := os.ReadFile(c.path(elements...))
+	require.NoError(c, err, what)
+	for _, i := range blocks {
+		require.GreaterOrEqual(c, len(got), (i+1)*block, "%s: size", what)
+		c.same(filled(block, i), got[i*block:(i+1)*block], "%s: block %d after a crash", what, i)
+	}
+}
+
+func (c *crashing) openDirIsDurable() {
+	c.dir("a", "b", "c")
+	c.dir("known")
+	require.NoError(c, os.Mkdir(c.path("known", "others"), 0o700))
+	c.dir("known", "others")
+	c.crash()
+	require.DirExists(c, c.path("a", "b", "c"), "the backend made all of it")
+	require.DirExists(c, c.path("known", "others"), "another process had made it")
+}
+
+// syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
+// that died.
+func (c *crashing) syncKeepsNames() {
+	changes := map[string]struct {
+		change func(d backend.Dir) error
+		want   []string
+	}{
+		"create":  {func(d backend.Dir) error { c.open = append(c.open, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
+		"rename":  {func(d backend.Dir) error { return d.Rename("a", "z") }, []string{"b", "z"}},
+		"replace": {func(d backend.Dir) error { return d.Rename("a", "b") }, []string{"b"}},
+		"remove":  {func(d backend.Dir) error { return d.Remove("a") }, []string{"b"}},
+	}
+	for _, other := range []string{"the same Dir", "another Dir"} {
+		for name, x := range changes {
+			d := c.dir(other, name)
+			c.newFile(d, "a", 1)
+			c.newFile(d, "b", 1)
+			require.NoError(c, x.change(d))
+			if other == "another Dir" {
+				d = c.dir(other, name)
+			}
+			require.NoError(c, d.Sync())
+		}
+	}
+	c.crash()
+	for _, other := range []string{"the same Dir", "another Dir"} {
+		for name, x := range changes {
+			list, err := os.ReadDir(c.path(other, name))
+			require.NoError(c, err)
+			var got []string
+			for _, e := range list {
+				got = append(got, e.Name())
+			}
+			require.Equal(c, x.want, got, "after a crash, %s, which %s synced", name, other)
+		}
+	}
+}
+
+func (c *crashing) syncKeepsContent() {
+	d := c.dir("d")
+	q := c.newQueue(d)
+	f := c.newFile(d, "written", 4)
+	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 3, false))
+	grown := c.newFile(d, "grown", 1)
+	require.NoError(c, grown.Resize(3*block))
+	cut := c.newFile(d, "cut", 4)
+	c.write(q, c.blockWrite(q, cut, 0, false))
+	require.NoError(c, cut.Resize(2*block))
+	later := c.dir("d")
+	for _, name := range []string{"written", "grown", "cut"} {
+		f := c.T.open(later, name)
+		c.open = append(c.open, f)
+		require.NoError(c, f.Sync())
+	}
+	c.crash()
+	c.demandBlocks("written by another File", []int{1, 3}, "d", "written")
+	c.demandBlocks("written by another File, and cut", []int{0}, "d", "cut")
+	for name, want := range map[string]int64{"written": 4 * block, "grown": 3 * block, "cut": 2 * block} {
+		fi, err := os.Stat(c.path("d", name))
+		require.NoError(c, err)
+		require.Equal(c, want, fi.Size(), "size of %s after a crash", name)
+	}
+}
+
+func (c *crashing) syncedWrites() {
+	d := c.dir("d")
+	q := c.newQueue(d)
+	f, g := c.newFile(d, "f", 8), c.newFile(d, "g", 8)
+	c.write(q,
+		c.blockWrite(q, f, 0, true), c.blockWrite(q, g, 1, false), c.blockWrite(q, f, 2, true),
+		c.blockWrite(q, g, 3, true), c.blockWrite(q, f, 5, true), c.blockWrite(q, f, 7, true))
+	c.write(q, c.blockWrite(q, f, 6, true))
+	c.write(q, c.blockWrite(q, g, 0, true), c.blockWrite(q, g, 7, true))
+	c.crash()
+	c.demandBlocks("synced writes of one batch", []int{0, 2, 5, 7}, "d", "f")
+	c.demandBlocks("a synced write later", []int{6}, "d", "f")
+	c.demandBlocks("a synced write between those to another file", []int{3}, "d", "g")
+	c.demandBlocks("two synced writes", []int{0, 7}, "d", "g")
+}
+
+// syncWithoutData: what one queue wrote is synced by another.
+func (c *crashing) syncWithoutData() {
+	d, later := c.dir("d"), c.dir("d")
+	q := c.newQueue(d)
+	f, g := c.newFile(d, "f", 4), c.newFile(d, "g", 4)
+	c.write(q, c.blockWrite(q, f, 0, false), c.blockWrite(q, f, 2, false))
+	c.write(q, backend.Write{File: f, Sync: true})
+	c.write(q, c.blockWrite(q, g, 1, false), c.blockWrite(q, g, 3, false))
+	other := c.T.open(later, "g")
+	c.open = append(c.open, other)
+	c.write(c.newQueue(later), backend.Write{File: other, Sync: true})
+	c.crash()
+	c.demandBlocks("synced without data", []int{0, 2}, "d", "f")
+	c.demandBlocks("synced without data by another queue", []int{1, 3}, "d", "g")
+}
+
+// failedSyncs: the kernel forgets what it could not sync, and calls the next sync a success.
+func (c *crashing) failedSyncs() {
+	syncs := map[string]func(q backend.Queue, f backend.File) error{
+		"write without data": func(q backend.Queue, f backend.File) error {
+			c.submit(q, backend.Write{File: f, Sync: true})
+			return c.waitBatch(q).Failed()
+		},
+		"write": func(q backend.Queue, f backend.File) error {
+			c.submit(q, c.blockWrite(q, f, 9, true))
+			return c.waitBatch(q).Failed()
+		},
+		"File.Sync": func(_ backend.Queue, f backend.File) error { return f.Sync() },
+	}
+	blocks := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
+	for first, fail := range syncs {
+		if first == "File.Sync" {
+			continue // it promises nothing of later ones
+		}
+		for second, sync := range syncs {
+			d := c.dir("d")
+			q, f := c.newQueue(d), c.newFile(d, "f", 10)
+			for _, i := range blocks {
+				c.write(q, c.blockWrite(q, f, i, false))
+			}
+			require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
+			require.Error(c, fail(q, f), "a %s whose sync fails", first)
+			err := sync(q, f)
+			require.NoError(c, c.fs.set(faultfs.Faults{}))
+			c.crash()
+			if err == nil {
+				c.demandBlocks("a "+first+" failed, a "+second+" behind it succeeded", blocks, "d", "f")
+			}
+			require.NoError(c, os.RemoveAll(c.path("d")))
+		}
+	}
+}
