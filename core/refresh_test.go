@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -276,4 +277,33 @@ func TestOpenWhatIsNotThere(t *testing.T) {
 	m = open(t, disk)
 	require.NoError(t, m.Close())
 	require.Contains(t, disk.Files(dataDir), "notes.txt", "what is not the log's stays")
+}
+
+// What is void was all that there was of a partition. Once it has records its readers get them,
+// by the handle that they have.
+func TestFollowerOfAPartitionThatWasVoid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk)
+		must(m.Append(bg, "o", 0, record("x")))
+		ro := openReadOnly(t, disk)
+		disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+		_, err := m.Append(bg, "t", 0, record("void"))
+		require.ErrorIs(t, err, wal.ErrNoSpace)
+		require.NoError(t, ro.Refresh(bg))
+		q := lookup(t, ro, "t", 0)
+		must(m.Append(bg, "o", 0, record("now it is void")))
+		require.NoError(t, ro.Refresh(bg))
+		require.Zero(t, q.NextOffset())
+		ctx, cancel := context.WithCancel(bg)
+		f := follow(ctx, q, 0)
+		synctest.Wait()
+		appendValues(t, partition(t, m, "t", 0), 3)
+		require.NoError(t, ro.Refresh(bg))
+		synctest.Wait()
+		require.Equal(t, []int64{0, 1, 2}, f.seen.all())
+		require.Same(t, q, lookup(t, ro, "t", 0))
+		cancel()
+		require.ErrorIs(t, <-f.done, context.Canceled)
+	})
 }

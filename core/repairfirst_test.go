@@ -90,3 +90,77 @@ func TestRepairRemembersWhatWasTruncated(t *testing.T) {
 	require.EqualValues(t, 5, l.p.FirstOffset())
 	require.NoError(t, l.m.Close())
 }
+
+// A repair gives up a batch whose beginning was truncated, and declares the partition from there.
+// Where that declaration is damaged, what it gave up tells the same.
+func TestRepairOfADeclarationOfARepair(t *testing.T) {
+	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+	l.m = open(t, l.disk)
+	l.p = partition(t, l.m, "t", 0)
+	appendAt(t, l.p, 0, 2)
+	appendValues(t, partition(t, l.m, "other", 0), 3)
+	l.reopen()
+	appendValues(t, lookup(t, l.m, "other", 0), 1)
+	require.NoError(t, l.p.TruncateBefore(bg, 1))
+	require.NoError(t, l.m.Close())
+	lost := []wal.PartitionSpan{{Topic: "t", From: 1, To: 2}}
+	require.Positive(t, l.spoil(1, func(e format.Entry) bool { return e.Partition == 1 }))
+	require.Equal(t, lost, repair(t, l.disk).Lost)
+	require.Equal(t, 1, l.spoil(1, func(e format.Entry) bool { return e.Kind == format.KindDeclare }))
+	report := repair(t, l.disk)
+	require.Len(t, report.Moved, 1, "%v", report.Actions)
+	l.open()
+	requireValues(t, lookup(t, l.m, "other", 0), 0, 4)
+	_, told := readAll(t, l.p)
+	require.Equal(t, lost, told)
+	require.NoError(t, l.m.Close())
+}
+
+// A repair said nothing of a partition that had nothing left. Later damage asks for an entry where
+// only the segment that it made has an LSN to spare.
+func TestRepairFindsRoomInARepairedSegment(t *testing.T) {
+	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+	l.m = open(t, l.disk)
+	l.p = partition(t, l.m, "t", 0)
+	appendValues(t, l.p, 1)
+	appendValues(t, partition(t, l.m, "other", 0), 1)
+	l.reopen()
+	appendValues(t, l.p, 1)
+	appendValues(t, lookup(t, l.m, "other", 0), 3)
+	require.NoError(t, l.p.TruncateAfter(bg, -1))
+	require.NoError(t, l.m.Close())
+	require.NoError(t, l.disk.Truncate(segmentFile(1), 1))
+	repair(t, l.disk)
+	l.open()
+	appendValues(t, l.p, 1)
+	require.NoError(t, l.m.Close())
+	require.Equal(t, 1, l.spoil(2, func(e format.Entry) bool { return e.Kind == format.KindDeclare && e.Partition == 1 }))
+	repair(t, l.disk)
+	l.open()
+	requireValues(t, lookup(t, l.m, "other", 0), 1, 4)
+	requireValues(t, l.p, 0, 1)
+	require.NoError(t, l.m.Close())
+}
+
+// The first segment held nothing but a torn group and went. The log is whole all the same: what is
+// lost at the beginning of the second one was its first entry.
+func TestRepairOfALogWithoutItsFirstSegment(t *testing.T) {
+	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+	l.m = open(t, l.disk)
+	appendValues(t, partition(t, l.m, "t", 0), 1)
+	l.disk = crash(t, l.disk)
+	require.NoError(t, l.m.Close())
+	require.Equal(t, 1, l.spoilSome(1, func(e format.Entry) bool { return e.Kind == format.KindDeclare }))
+	l.m = open(t, l.disk)
+	l.p = partition(t, l.m, "t", 0)
+	appendValues(t, l.p, 3)
+	l.reopen()
+	appendValues(t, l.p, 1)
+	require.NoError(t, l.m.Close())
+	require.Equal(t, 2, l.spoil(2, func(e format.Entry) bool { return e.Kind == format.KindDeclare || e.Base == 0 }))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "t", To: 1}}, repair(t, l.disk).Lost)
+	l.open()
+	values, _ := readAll(t, l.p)
+	require.Len(t, values, 3)
+	require.NoError(t, l.m.Close())
+}

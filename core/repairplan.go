@@ -171,27 +171,12 @@ func (p *repairPlan) place(r *recovery) error {
 		free = append(free, b.free()...)
 	}
 	all := slices.Concat(r.holes, r.mends)
-	if left := placeNeeded(all, free); len(left) > 0 && len(r.holes) > 0 {
-		// What is missing at a partition's beginning may have stood before all of this.
-		if left := placeNeeded(r.mends, free); len(left) > 0 {
-			return left[0].misfit()
-		}
-		for _, m := range r.mends {
-			if !m.left {
-				free = takeLSN(free, m.run.LSN)
-			}
-		}
-		if left := placeMends(r.holes, free); len(left) > 0 {
-			if err := p.before(r, left); err != nil && !p.room(r, left) {
-				return err
-			}
-		}
-	} else if len(left) > 0 {
-		return left[0].misfit()
+	if err := p.placeAll(r, all, free); err != nil && !p.room(r, all, free) {
+		return err
 	}
 	for _, m := range all {
 		for _, b := range p.rebuild {
-			if !m.left && b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN {
+			if b.has(m) {
 				b.mends = append(b.mends, m)
 				break
 			}
@@ -204,6 +189,30 @@ func (p *repairPlan) place(r *recovery) error {
 			}
 			return 1
 		})
+	}
+	return nil
+}
+
+// placeAll places mends in the segments to be made anew, and what is missing at a partition's
+// beginning before all of them, if there is no room.
+func (p *repairPlan) placeAll(r *recovery, all []*mend, free []lsnRange) error {
+	left := placeNeeded(all, free)
+	if len(left) == 0 {
+		return nil
+	}
+	if len(r.holes) == 0 {
+		return left[0].misfit()
+	}
+	if left := placeNeeded(r.mends, free); len(left) > 0 {
+		return left[0].misfit()
+	}
+	for _, m := range r.mends {
+		if !m.left {
+			free = takeLSN(free, m.run.LSN)
+		}
+	}
+	if left := placeNeeded(r.holes, free); len(left) > 0 {
+		return p.before(r, left)
 	}
 	return nil
 }
@@ -259,11 +268,10 @@ func (p *repairPlan) before(r *recovery, mends []*mend) error {
 	return nil
 }
 
-// room finds room for mends in sound segments: where an earlier repair made one anew, it said
+// room finds room for mends in sound segments too: where an earlier repair made one anew, it said
 // nothing of what did not matter then, so LSNs are free. Those with mends are made anew once more.
-func (p *repairPlan) room(r *recovery, mends []*mend) (found bool) {
+func (p *repairPlan) room(r *recovery, mends []*mend, free []lsnRange) (found bool) {
 	var list []*rebuild
-	var free []lsnRange
 	for i, g := range r.segments {
 		if g.flawed || !g.rebuilt || r.scans[i] == nil {
 			continue
@@ -271,16 +279,22 @@ func (p *repairPlan) room(r *recovery, mends []*mend) (found bool) {
 		b := r.rebuild(i, nil, format.Link{})
 		list, free = append(list, b), append(free, b.free()...)
 	}
-	if len(placeMends(mends, free)) > 0 {
+	slices.SortFunc(free, func(a, b lsnRange) int { return cmp.Compare(a.first, b.first) })
+	if len(list) == 0 || len(placeNeeded(mends, free)) > 0 {
 		return false
 	}
 	for _, b := range list {
-		if slices.ContainsFunc(mends, func(m *mend) bool { return b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN }) {
+		if slices.ContainsFunc(mends, b.has) {
 			p.rebuild = append(p.rebuild, b)
 		}
 	}
 	slices.SortFunc(p.rebuild, func(x, y *rebuild) int { return cmp.Compare(x.header.Number, y.header.Number) })
 	return true
+}
+
+// has reports whether a mend was placed in the segment.
+func (b *rebuild) has(m *mend) bool {
+	return !m.left && b.header.FirstLSN <= m.run.LSN && m.run.LSN <= b.end.LSN
 }
 
 // free returns the LSNs of the segment that no sound entry has.

@@ -125,11 +125,12 @@ func mergeRun(run format.Run, until uint64, found []step) (list []step) {
 
 // makeUp makes up the declaration of a partition that has lost it in segment i. The name
 // is what other segments say; without one nothing of it can be used. A log that is there
-// from its beginning knows each partition from offset 0; else the first offset is what the
-// next segment says: what should be there from that on and is not stood before.
+// from its beginning knows each partition from offset 0, if its first entries may be lost; else
+// they tell where it stood, and the first offset is what the next segment says: what should be
+// there from that on and is not stood before.
 func (r *recovery) makeUp(i int, pt *part) bool {
 	var at offsetsKnown
-	if whole := r.segments[0].Number == 1; !whole {
+	if !r.fromBeginning() || !r.lostBefore(i, pt.firstLSN()) {
 		at = knownOffsets(pt.steps)
 	}
 	known := pt.Topic != ""
@@ -155,6 +156,42 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 	}
 	pt.First = min(at.first, pt.Next)
 	return known
+}
+
+// fromBeginning reports whether the log is there from its first entry on.
+func (r *recovery) fromBeginning() bool {
+	first := r.segments[0]
+	return first.FirstLSN == 1 && (first.Number == 1 || !first.guessed)
+}
+
+// lostBefore reports whether entries before an LSN of segment i may be lost by the damage at hand.
+// What an earlier repair left out did not matter.
+func (r *recovery) lostBefore(i int, lsn uint64) bool {
+	for j, g := range r.segments[:i+1] {
+		if j > 0 && g.Predecessor.Segment > r.segments[j-1].Number {
+			return true
+		}
+		if !g.flawed {
+			continue
+		}
+		if r.scans[j] == nil {
+			return true
+		}
+		at, end := g.FirstLSN, lsn
+		if j < i {
+			end = r.segments[j+1].FirstLSN
+		}
+		for _, u := range r.scans[j].used {
+			if at < min(u.first, end) {
+				return true
+			}
+			at = u.end
+		}
+		if at < end {
+			return true
+		}
+	}
+	return false
 }
 
 // offsetsKnown is what is known of the offsets that a partition had when a segment began.
