@@ -97,13 +97,15 @@ func (x *extents) meet(seg *segment, d format.Declaration) {
 	}
 }
 
-// learn takes in what a declaration of this state tells about offsets below next of which nothing
-// is known: the segments that told it first were dropped.
+// learn takes in what a declaration of this state tells about offsets below next that have no
+// record: the segments that told it first were dropped, or told of a gap only.
 func (x *extents) learn(seg *segment, d format.Declaration) {
-	if gap, _ := x.gapBelow(d.Next); gap < d.Gap {
-		x.cutTo(d.Next - d.Gap)
+	gap, lost := x.gapBelow(d.Next)
+	if gap < d.Gap || gap > 0 && d.GapLost && !lost {
+		gap = max(gap, d.Gap)
+		x.cutTo(d.Next - gap)
 		x.next = d.Next
-		x.without(seg, d.Gap, d.GapLost)
+		x.without(seg, gap, d.GapLost)
 	}
 }
 

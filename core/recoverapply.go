@@ -141,7 +141,7 @@ func (x *extents) truncatedTo(d format.Declaration) (run format.Run, differs boo
 	gap, lost := x.gapBelow(d.Next)
 	switch {
 	case gap > 0 && d.GapLost && !lost: // the gap was filled, and that lost before
-		gap, lost, differs = max(gap, d.Gap), true, true
+		gap, lost = max(gap, d.Gap), true
 	case gap < d.Gap: // the range was cut off, if it had records
 		differs = x.holds(d.Next-d.Gap, d.Next)
 		gap, lost = d.Gap, d.GapLost

@@ -257,6 +257,43 @@ func TestReaderMeetsADeclaredGap(t *testing.T) {
 	}
 }
 
+// A repair that finds no declaration of a gap gives it up with what stood below it. An older segment
+// declares the gap, and comes first once the one that says what is lost is gone.
+func TestRepairedLossAcrossAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
+		l.m = open(t, l.disk)
+		l.p = partition(t, l.m, "t", 0)
+		other := func() { appendValues(t, partition(t, l.m, "other", 0), 1) }
+		other()
+		appendValues(t, l.p, 3)
+		appendAt(t, l.p, 4, 1)
+		require.NoError(t, l.p.TruncateAfter(bg, 3))
+		l.reopen()
+		appendAt(t, l.p, 4, 2)
+		other()
+		l.reopen()
+		other()
+		require.NoError(t, l.m.Close())
+		damageCut := func(e format.Entry) bool { return e.Partition == 2 && e.Kind == format.KindData }
+		require.Equal(t, 1, l.spoil(2, damageCut))
+		repair(t, l.disk) // segment 2 declares the gap, and nothing more of the partition
+		l.open()
+		appendValues(t, l.p, 1)
+		require.NoError(t, l.m.Close())
+		require.NoError(t, l.disk.Delete(segmentFile(1)))
+		repair(t, l.disk)
+		require.Positive(t, l.spoilSome(4, func(e format.Entry) bool { return e.Kind == format.KindDeclare }))
+		repair(t, l.disk)
+		l.open()
+		_, lost := readAll(t, l.p)
+		require.NotEmpty(t, lost)
+		require.NoError(t, lookup(t, l.m, "other", 0).TruncateBefore(bg, 1)) // segment 2 stays
+		l.dropFirst()
+		require.NoError(t, l.m.Close())
+	})
+}
+
 // A gap behind a loss is filled, and what fills it is lost in turn.
 func TestRepairOfAGapFilledBehindALoss(t *testing.T) {
 	l := newGapped(t)
