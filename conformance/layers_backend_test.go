@@ -1,0 +1,195 @@
+//go:build linux && !386 && !arm
+
+package conformance
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	posix "github.com/chronik-go/wal/backend-posix"
+	"github.com/chronik-go/wal/core/backend"
+)
+
+func (m *layerMutant) factory() (backend.Backend, error) {
+	return &mutantBackend{Backend: posix.New(posix.WithDirect(m.direct)), m: m}, nil
+}
+
+// real is the backend without the mistake.
+func (m *layerMutant) real() (backend.Backend, error) {
+	return posix.New(posix.WithDirect(m.direct)), nil
+}
+
+type mutantBackend struct {
+	backend.Backend
+	m *layerMutant
+}
+
+func (b *mutantBackend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
+	open := b.m.bug.openDir
+	if open == nil {
+		open = backend.Backend.OpenDir
+	}
+	d, err := open(b.Backend, path, o)
+	if err != nil {
+		return nil, err
+	}
+	return &mutantDir{Dir: d, m: b.m, path: path, readOnly: o.ReadOnly}, nil
+}
+
+type mutantDir struct {
+	backend.Dir
+	m        *layerMutant
+	path     string
+	readOnly bool
+
+	mu   sync.Mutex
+	last string // operation on names
+}
+
+func (d *mutantDir) did(op string) {
+	d.mu.Lock()
+	d.last = op
+	d.mu.Unlock()
+}
+
+func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) (backend.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	m := &mutantFile{File: f, m: d.m, written: written}
+	if d.m.bug.queue == nil || d.readOnly {
+		return m, nil
+	}
+	flags := os.O_RDWR
+	if d.m.direct == posix.DirectOn {
+		flags |= unix.O_DIRECT
+	}
+	m.own, err = os.OpenFile(filepath.Join(d.path, name), flags, 0)
+	return m, err
+}
+
+func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
+	d.did("create")
+	f, err := d.Dir.Create(name, size)
+	return d.wrap(f, name, 0, err)
+}
+
+func (d *mutantDir) Open(name string) (backend.File, error) {
+	f, err := d.Dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	return d.wrap(f, name, size, err)
+}
+
+func (d *mutantDir) Rename(a, b string) error {
+	d.did("rename")
+	return d.Dir.Rename(a, b)
+}
+
+func (d *mutantDir) Remove(name string) error {
+	d.did("remove")
+	return d.Dir.Remove(name)
+}
+
+func (d *mutantDir) Sync() error {
+	if d.m.bug.syncDir == nil {
+		return d.Dir.Sync()
+	}
+	d.mu.Lock()
+	last := d.last
+	d.mu.Unlock()
+	return d.m.bug.syncDir(d, last)
+}
+
+func (d *mutantDir) Queue(o backend.QueueOptions) (backend.Queue, error) {
+	q, err := d.Dir.Queue(o)
+	if err != nil {
+		return nil, err
+	}
+	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}}, nil
+}
+
+// mutantFile is a file of a mutant. Its own descriptor is for mutants that write themselves.
+type mutantFile struct {
+	backend.File
+	m       *layerMutant
+	own     *os.File
+	written int64 // how far the file was ever written
+	wrote   bool
+	late    sync.WaitGroup
+}
+
+func (f *mutantFile) Sync() error {
+	if f.m.bug.sync != nil {
+		return f.m.bug.sync(f)
+	}
+	return f.File.Sync()
+}
+
+func (f *mutantFile) NextData(offset int64) (int64, error) {
+	if d, ok := f.File.(backend.DataFinder); ok {
+		return d.NextData(offset)
+	}
+	return offset, nil
+}
+
+func (f *mutantFile) Close() error {
+	f.late.Wait()
+	if f.own != nil {
+		f.own.Close()
+	}
+	return f.File.Close()
+}
+
+// mutantQueue gives the real queue the files that it knows.
+type mutantQueue struct {
+	backend.Queue
+	m       *layerMutant
+	batches map[*backend.Batch]inFlight
+}
+
+// inFlight is what a batch was when it was submitted.
+type inFlight struct {
+	writes []backend.Write
+	files  []backend.File
+}
+
+func (q *mutantQueue) Submit(b *backend.Batch) error {
+	x := inFlight{writes: b.Writes}
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		if q.m.bug.write != nil {
+			q.m.bug.write(w)
+		}
+		f := w.File.(*mutantFile)
+		f.written = max(f.written, w.Offset+int64(len(w.Data)))
+		x.files = append(x.files, f)
+	}
+	if q.m.bug.queue != nil {
+		q.m.bug.queue(b)
+		b.Writes = nil // the real queue has something to return, and nothing to do
+	}
+	for i := range b.Writes {
+		b.Writes[i].File = x.files[i].(*mutantFile).File
+	}
+	q.batches[b] = x
+	return q.Queue.Submit(b)
+}
+
+func (q *mutantQueue) Wait() (*backend.Batch, error) {
+	b, err := q.Queue.Wait()
+	if b != nil {
+		x := q.batches[b]
+		delete(q.batches, b)
+		b.Writes = x.writes
+		for i := range b.Writes {
+			b.Writes[i].File = x.files[i]
+		}
+	}
+	return b, err
+}
