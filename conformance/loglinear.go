@@ -51,6 +51,8 @@ type linearResult struct {
 	record string // of a read; "" for the end
 	// refused: the offset was out of range.
 	refused bool
+	// overtaken: a truncation came while the read was under way, and the reader was told.
+	overtaken bool
 }
 
 // linearState is a partition: its records behind the first offset, tokenSize bytes each.
@@ -87,6 +89,9 @@ func (s linearState) step(o linearOp, r linearResult) (bool, linearState) {
 	case linearNext:
 		return r.offset == s.next(), s
 	case linearRead:
+		if r.overtaken {
+			return true, s // it saw neither what was before nor what is behind
+		}
 		if o.at < s.first || o.at > s.next() {
 			return r.refused, s
 		}
@@ -195,6 +200,10 @@ func (c *linearClient) do(ctx context.Context, o linearOp) (r linearResult, err 
 		r.offset = c.part.FirstOffset()
 	case linearNext:
 		r.offset = c.part.NextOffset()
+	}
+	var truncated *wal.TruncatedError
+	if errors.As(err, &truncated) {
+		return linearResult{overtaken: true}, nil
 	}
 	if errors.Is(err, wal.ErrOffsetOutOfRange) {
 		return linearResult{refused: true}, nil
