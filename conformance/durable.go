@@ -1,17 +1,13 @@
 package conformance
 
-// runDurable crashes a file system under the backend.
-func (t *T) runDurable(name string) {
-	t.Helper()
-	t.needSystem()
-	if t.suite.command == nil {
-		t.Skipf("needs a process of its own, which only Run can start")
-	}
-	t.runLayer("fuse", name, 1)
-}
-
 // durable returns the check of a promise that only a crash shows. It knows nothing of a log: it
 // asks the backend for one thing, takes all away that was not synced, and looks.
 func durable(group, name, says string) check {
-	return check{group: group, name: name, says: says, run: func(t *T) { t.runDurable(name) }}
+	return check{group: group, name: name, says: says, run: func(t *T) {
+		t.needSystem()
+		if t.suite.command == nil {
+			t.Skipf("needs a process of its own, which only Run can start")
+		}
+		t.runLayer("fuse", name, 1)
+	}}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/stretchr/testify/require"
@@ -48,8 +49,9 @@ func init() {
 // crashing is a backend on a file system that can lose all that was not synced.
 type crashing struct {
 	*T
-	fs   *faulty
-	open []interface{ Close() error }
+	fs *faulty
+	// handles are what has to be closed after a crash.
+	handles []interface{ Close() error }
 }
 
 // path is where something is on the file system.
@@ -61,7 +63,7 @@ func (c *crashing) path(elements ...string) string {
 func (c *crashing) dir(elements ...string) backend.Dir {
 	c.Helper()
 	d := c.openDir(c.path(elements...), backend.DirOptions{Create: true})
-	c.open = append(c.open, d)
+	c.handles = append(c.handles, d)
 	return d
 }
 
@@ -69,15 +71,23 @@ func (c *crashing) dir(elements ...string) backend.Dir {
 func (c *crashing) newFile(d backend.Dir, name string, blocks int64) backend.File {
 	c.Helper()
 	f := c.create(d, name, blocks*block)
-	c.open = append(c.open, f)
+	c.handles = append(c.handles, f)
 	require.NoError(c, d.Sync())
+	return f
+}
+
+// openFile opens a file that is there.
+func (c *crashing) openFile(d backend.Dir, name string) backend.File {
+	c.Helper()
+	f := c.open(d, name)
+	c.handles = append(c.handles, f)
 	return f
 }
 
 func (c *crashing) newQueue(d backend.Dir) backend.Queue {
 	c.Helper()
 	q := c.queue(d, 1)
-	c.open = append(c.open, q)
+	c.handles = append(c.handles, q)
 	return q
 }
 
@@ -91,13 +101,12 @@ func (c *crashing) blockWrite(q backend.Queue, f backend.File, i int, sync bool)
 // crash takes away what was not synced. What was open is of no use any more, closing it no error.
 func (c *crashing) crash() {
 	c.Helper()
-	hits := 0
-	require.NoError(c, c.fs.fs.Call("Server.Crash", faultfs.Crash{Loss: faultfs.Everything}, &hits))
-	for i := len(c.open) - 1; i >= 0; i-- {
-		_ = c.open[i].Close()
-	}
-	c.open = nil
-	require.NoError(c, c.fs.fs.Call("Server.Remount", faultfs.No{}, &faultfs.No{}))
+	require.NoError(c, c.fs.lose(faultfs.Crash{Loss: faultfs.Everything}, func() {
+		for _, h := range slices.Backward(c.handles) {
+			_ = h.Close()
+		}
+		c.handles = nil
+	}))
 }
 
 // demandBlocks demands that blocks of a file are there.
@@ -128,7 +137,7 @@ func (c *crashing) syncKeepsNames() {
 		change func(d backend.Dir) error
 		want   []string
 	}{
-		"create":  {func(d backend.Dir) error { c.open = append(c.open, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
+		"create":  {func(d backend.Dir) error { c.handles = append(c.handles, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
 		"rename":  {func(d backend.Dir) error { return d.Rename("a", "z") }, []string{"b", "z"}},
 		"replace": {func(d backend.Dir) error { return d.Rename("a", "b") }, []string{"b"}},
 		"remove":  {func(d backend.Dir) error { return d.Remove("a") }, []string{"b"}},
@@ -171,9 +180,7 @@ func (c *crashing) syncKeepsContent() {
 	require.NoError(c, cut.Resize(2*block))
 	later := c.dir("d")
 	for _, name := range []string{"written", "grown", "cut"} {
-		f := c.T.open(later, name)
-		c.open = append(c.open, f)
-		require.NoError(c, f.Sync())
+		require.NoError(c, c.openFile(later, name).Sync())
 	}
 	c.crash()
 	c.demandBlocks("written by another File", []int{1, 3}, "d", "written")
@@ -209,9 +216,7 @@ func (c *crashing) syncWithoutData() {
 	c.write(q, c.blockWrite(q, f, 0, false), c.blockWrite(q, f, 2, false))
 	c.write(q, backend.Write{File: f, Sync: true})
 	c.write(q, c.blockWrite(q, g, 1, false), c.blockWrite(q, g, 3, false))
-	other := c.T.open(later, "g")
-	c.open = append(c.open, other)
-	c.write(c.newQueue(later), backend.Write{File: other, Sync: true})
+	c.write(c.newQueue(later), backend.Write{File: c.openFile(later, "g"), Sync: true})
 	c.crash()
 	c.demandBlocks("synced without data", []int{0, 2}, "d", "f")
 	c.demandBlocks("synced without data by another queue", []int{1, 3}, "d", "g")

@@ -124,12 +124,17 @@ func (x *faulty) powerFailure(cmd *exec.Cmd, sample func() error) error {
 	if x.f.losses != nil {
 		c.Loss = x.f.losses[x.random.IntN(len(x.f.losses))]
 	}
+	return x.lose(c, func() { _ = cmd.Process.Kill() }) // it may have ended with an error already
+}
+
+// lose crashes the file system, ends what uses it, and mounts what is left.
+func (x *faulty) lose(c faultfs.Crash, end func()) error {
 	hits := 0
 	if err := x.fs.Call("Server.Crash", c, &hits); err != nil {
 		return err
 	}
 	x.hits += hits
-	_ = cmd.Process.Kill() // it may have ended with an error already
+	end()
 	return x.fs.Call("Server.Remount", faultfs.No{}, &faultfs.No{})
 }
 

@@ -78,12 +78,7 @@ var layerMutants = []layerMutant{
 	},
 	{
 		name: "RenameNotSynced", what: "a directory is not synced after a rename", direct: posix.DirectOn,
-		bug: bug{syncDir: func(d *mutantDir, last string) error {
-			if last == "rename" {
-				return nil
-			}
-			return d.Dir.Sync()
-		}},
+		bug:      bug{syncDir: syncDirUnless("rename")},
 		caughtBy: []string{"Faults/UnsyncedLost", "Faults/NamesLost"},
 	},
 	{
@@ -116,22 +111,12 @@ var layerMutants = []layerMutant{
 	},
 	{
 		name: "RemoveNotSynced", what: "a directory is not synced after a removal", direct: posix.DirectOff,
-		bug: bug{syncDir: func(d *mutantDir, last string) error {
-			if last == "remove" {
-				return nil
-			}
-			return d.Dir.Sync()
-		}},
+		bug:      bug{syncDir: syncDirUnless("remove")},
 		caughtBy: []string{"Dir/SyncKeepsNames"},
 	},
 	{
 		name: "CleanDirNotSynced", what: "a directory is not synced by a Dir that changed nothing", direct: posix.DirectOff,
-		bug: bug{syncDir: func(d *mutantDir, last string) error {
-			if last == "" {
-				return nil
-			}
-			return d.Dir.Sync()
-		}},
+		bug:      bug{syncDir: syncDirUnless("")},
 		caughtBy: []string{"Dir/SyncKeepsNames"},
 	},
 	{
@@ -212,6 +197,16 @@ var layerMutants = []layerMutant{
 func init() {
 	for _, m := range layerMutants {
 		shownByLayers = append(shownByLayers, m.caughtBy...)
+	}
+}
+
+// syncDirUnless does not sync a directory whose last change is an operation; "": there was none.
+func syncDirUnless(op string) func(*mutantDir, string) error {
+	return func(d *mutantDir, last string) error {
+		if last == op {
+			return nil
+		}
+		return d.Dir.Sync()
 	}
 }
 

@@ -63,10 +63,8 @@ func (x *faulty) play(ctx context.Context, act func(*scene, context.Context) err
 		return err
 	}
 	err := act(v, ctx)
-	var hits int
-	err = errors.Join(err, x.fs.Call("Server.Crash", faultfs.Crash{Loss: faultfs.Everything}, &hits))
-	_ = v.log.Close() // its disk is gone
-	if err = errors.Join(err, x.fs.Call("Server.Remount", faultfs.No{}, &faultfs.No{})); err != nil {
+	closeLog := func() { _ = v.log.Close() } // its disk is gone
+	if err = errors.Join(err, x.lose(faultfs.Crash{Loss: faultfs.Everything}, closeLog)); err != nil {
 		return err
 	}
 	if err := v.open(); err != nil {

@@ -1,8 +1,7 @@
 package conformance
 
-// shownByCrashes are the promises of the contract that only a crash or a failing device can
-// show, each with the check that would find it broken. These checks are about the log: it loses
-// data where a backend breaks one of them.
+// shownByCrashes are the promises of the contract without a check of their own, each with the check
+// of the log that would find it broken: it loses data.
 var shownByCrashes = map[string]string{
 	"F9": "Faults/SyncFailsInRecovery",
 }

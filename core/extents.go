@@ -76,20 +76,17 @@ func (x *extents) add(e extent) {
 // between stood in segments that the writer dropped before the reader looked: of it there
 // is only what comes as moved batches.
 func (x *extents) meet(seg *segment, d format.Declaration) {
-	low := min(x.next, d.Next-d.Gap)
-	gone := x.holds(low, x.next)
-	if d.Next != x.next || gone {
-		at := min(d.Next, x.next)
-		if gone {
-			at = min(at, low)
-		}
-		truncated := at < x.next
+	low, cut := min(x.next, d.Next-d.Gap), min(x.next, d.Next)
+	if x.holds(low, x.next) {
+		cut = low
+	}
+	if cut < x.next {
+		x.cuts.after(cut)
+	}
+	if cut < x.next || d.Next > x.next {
 		x.cutTo(low)
 		x.next = d.Next
 		x.without(seg, d.Gap, d.GapLost)
-		if truncated {
-			x.cuts.after(at)
-		}
 	}
 	if d.First > x.first {
 		x.truncateBefore(d.First)

@@ -156,9 +156,7 @@ func TestRepairOfLongerRepaired(t *testing.T) {
 // A repair says nothing of records that were truncated later. Where that truncation is lost in
 // turn, they are missing, and what is sound stays.
 func TestRepairOfWhatDidNotMatter(t *testing.T) {
-	disk := newDisk(t, sim.Options{})
-	l := &gapped{t: t, disk: disk, m: open(t, disk)}
-	l.p = partition(t, l.m, "t", 0)
+	l := newPartition(t)
 	other := func() { appendValues(t, partition(t, l.m, "other", 0), 2) }
 	appendValues(t, l.p, 20)
 	other()
@@ -172,10 +170,10 @@ func TestRepairOfWhatDidNotMatter(t *testing.T) {
 	l.reopen()
 	appendValues(t, l.p, 1)
 	require.NoError(t, l.m.Close())
-	require.NoError(t, disk.Truncate(segmentFile(1), 1))
-	require.Equal(t, []wal.PartitionSpan{{Topic: "other", To: 2}}, repair(t, disk).Lost)
-	require.NoError(t, disk.Truncate(segmentFile(3), 1))
-	require.Equal(t, []wal.PartitionSpan{{Topic: "t", From: 5, To: 15}}, repair(t, disk).Lost)
+	require.NoError(t, l.disk.Truncate(segmentFile(1), 1))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "other", To: 2}}, repair(t, l.disk).Lost)
+	require.NoError(t, l.disk.Truncate(segmentFile(3), 1))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "t", From: 5, To: 15}}, repair(t, l.disk).Lost)
 	l.open()
 	requireValues(t, lookup(t, l.m, "other", 0), 2, 4)
 	requireValues(t, l.p, 15, 16)

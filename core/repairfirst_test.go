@@ -26,9 +26,7 @@ func TestRepairOfABatchCutInTwo(t *testing.T) {
 		"behind a gap":       {gap: 2, reopen: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-			l.m = open(t, l.disk)
-			l.p = partition(t, l.m, "t", 0)
+			l := newPartition(t)
 			appendAt(t, l.p, c.gap, 6-int(c.gap))
 			require.NoError(t, l.p.TruncateBefore(bg, 3))
 			if c.reopen {
@@ -94,9 +92,7 @@ func TestRepairRemembersWhatWasTruncated(t *testing.T) {
 // A repair gives up a batch whose beginning was truncated, and declares the partition from there.
 // Where that declaration is damaged, what it gave up tells the same.
 func TestRepairOfADeclarationOfARepair(t *testing.T) {
-	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-	l.m = open(t, l.disk)
-	l.p = partition(t, l.m, "t", 0)
+	l := newPartition(t)
 	appendAt(t, l.p, 0, 2)
 	appendValues(t, partition(t, l.m, "other", 0), 3)
 	l.reopen()
@@ -119,9 +115,7 @@ func TestRepairOfADeclarationOfARepair(t *testing.T) {
 // A repair said nothing of a partition that had nothing left. Later damage asks for an entry where
 // only the segment that it made has an LSN to spare.
 func TestRepairFindsRoomInARepairedSegment(t *testing.T) {
-	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-	l.m = open(t, l.disk)
-	l.p = partition(t, l.m, "t", 0)
+	l := newPartition(t)
 	appendValues(t, l.p, 1)
 	appendValues(t, partition(t, l.m, "other", 0), 1)
 	l.reopen()

@@ -149,9 +149,7 @@ func TestRepairKeepsADeclaredLoss(t *testing.T) {
 // lost they do not come back.
 func TestRepairLeavesADeclaredGapEmpty(t *testing.T) {
 	for _, behind := range []int{0, 5} {
-		disk := newDisk(t, sim.Options{})
-		l := &gapped{t: t, disk: disk, m: open(t, disk)}
-		l.p = partition(t, l.m, "t", 0)
+		l := newPartition(t)
 		appendValues(t, l.p, 10+behind)
 		l.reopen()
 		require.NoError(t, l.p.TruncateAfter(bg, 5))
@@ -160,8 +158,8 @@ func TestRepairLeavesADeclaredGapEmpty(t *testing.T) {
 		l.reopen()
 		appendValues(t, l.p, 1)
 		require.NoError(t, l.m.Close())
-		require.NoError(t, disk.Truncate(segmentFile(2), 1))
-		require.Empty(t, repair(t, disk).Lost)
+		require.NoError(t, l.disk.Truncate(segmentFile(2), 1))
+		require.Empty(t, repair(t, l.disk).Lost)
 		l.open()
 		require.Equal(t, []int64{0, 1, 2, 3, 4, 5, 10}, offsets(t, l.p, 0))
 		require.NoError(t, l.m.Close())
@@ -229,9 +227,7 @@ func TestRepairOfAGapDeclaredAgain(t *testing.T) {
 func TestReaderMeetsADeclaredGap(t *testing.T) {
 	for _, last := range []int64{9, 14} { // of the gap
 		synctest.Test(t, func(t *testing.T) {
-			l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-			l.m = open(t, l.disk)
-			l.p = partition(t, l.m, "t", 0)
+			l := newPartition(t)
 			appendValues(t, l.p, 10)
 			l.reopen()
 			appendValues(t, partition(t, l.m, "u", 0), 1)
@@ -261,9 +257,7 @@ func TestReaderMeetsADeclaredGap(t *testing.T) {
 // declares the gap, and comes first once the one that says what is lost is gone.
 func TestRepairedLossAcrossAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-		l.m = open(t, l.disk)
-		l.p = partition(t, l.m, "t", 0)
+		l := newPartition(t)
 		other := func() { appendValues(t, partition(t, l.m, "other", 0), 1) }
 		other()
 		appendValues(t, l.p, 3)
@@ -314,8 +308,8 @@ func TestRepairOfAGapFilledBehindALoss(t *testing.T) {
 	require.NoError(t, l.m.Close())
 }
 
-// gapped is a log whose partition t/0 has the records 0 to 5 and 10 to 14, and between them a
-// declared gap.
+// gapped is a log with the partition t/0. From newGapped it has the records 0 to 5 and 10 to 14,
+// and between them a declared gap.
 type gapped struct {
 	t    *testing.T
 	disk *sim.Disk
@@ -323,11 +317,18 @@ type gapped struct {
 	p    *wal.Partition
 }
 
-func newGapped(t *testing.T) *gapped {
+// newPartition is a log with a partition that has nothing yet.
+func newPartition(t *testing.T) *gapped {
 	t.Helper()
 	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
 	l.m = open(t, l.disk)
 	l.p = partition(t, l.m, "t", 0)
+	return l
+}
+
+func newGapped(t *testing.T) *gapped {
+	t.Helper()
+	l := newPartition(t)
 	appendValues(t, l.p, 6)
 	appendAt(t, l.p, 10, 5)
 	return l

@@ -104,9 +104,7 @@ func (c lostMiddle) middle(l *gapped) {
 // A segment that is lost cut off records and left a gap that reaches below and beyond them. What
 // declares the gap keeps them away.
 func TestRepairOfAGapAcrossTheEnd(t *testing.T) {
-	l := &gapped{t: t, disk: newDisk(t, sim.Options{})}
-	l.m = open(t, l.disk)
-	l.p = partition(t, l.m, "t", 0)
+	l := newPartition(t)
 	appendValues(t, l.p, 10)
 	l.reopen()
 	require.NoError(t, l.p.TruncateAfter(bg, 4))

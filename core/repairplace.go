@@ -46,17 +46,20 @@ func placeNeeded(mends []*mend, free []lsnRange) []*mend {
 	for _, m := range mends {
 		m.left = false
 	}
+	optional := func(m *mend) bool { return m.optional }
 	for {
 		left := placeMends(mends, free)
-		spared := slices.ContainsFunc(left, func(m *mend) bool { return m.optional })
-		kept := slices.DeleteFunc(slices.Clone(mends), func(m *mend) bool {
-			m.left = m.left || m.optional && len(left) > 0 && (!spared || slices.Contains(left, m))
-			return m.left
-		})
-		if len(kept) == len(mends) {
+		if len(left) == 0 || !slices.ContainsFunc(mends, optional) {
 			return left
 		}
-		mends = kept
+		spare := left
+		if !slices.ContainsFunc(left, optional) {
+			spare = mends
+		}
+		for _, m := range spare {
+			m.left = m.optional
+		}
+		mends = slices.DeleteFunc(slices.Clone(mends), func(m *mend) bool { return m.left })
 	}
 }
 

@@ -299,15 +299,21 @@ func (b *rebuild) has(m *mend) bool {
 
 // free returns the LSNs of the segment that no sound entry has.
 func (b *rebuild) free() (list []lsnRange) {
-	at := b.header.FirstLSN
-	for _, u := range b.used {
-		if at < u.first {
-			list = append(list, lsnRange{at, u.first})
-		}
-		at = max(at, u.end)
-	}
+	list, at := unused(b.used, b.header.FirstLSN)
 	if at <= b.end.LSN && b.end.LSN < math.MaxUint64 {
 		list = append(list, lsnRange{at, b.end.LSN + 1})
 	}
 	return list
+}
+
+// unused returns the LSNs from one on that lie before or between ranges, which are in order, and
+// the first one behind all of them.
+func unused(used []lsnRange, from uint64) (list []lsnRange, behind uint64) {
+	for _, u := range used {
+		if from < u.first {
+			list = append(list, lsnRange{from, u.first})
+		}
+		from = max(from, u.end)
+	}
+	return list, from
 }

@@ -177,17 +177,11 @@ func (r *recovery) lostBefore(i int, lsn uint64) bool {
 		if r.scans[j] == nil {
 			return true
 		}
-		at, end := g.FirstLSN, lsn
+		end := lsn
 		if j < i {
 			end = r.segments[j+1].FirstLSN
 		}
-		for _, u := range r.scans[j].used {
-			if at < min(u.first, end) {
-				return true
-			}
-			at = u.end
-		}
-		if at < end {
+		if lost, behind := unused(r.scans[j].used, g.FirstLSN); behind < end || len(lost) > 0 && lost[0].first < end {
 			return true
 		}
 	}
