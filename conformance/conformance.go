@@ -138,9 +138,21 @@ func Run(t *testing.T, f Factory, opts ...Option) {
 func (s *suite) runsIn(t *testing.T) {
 	s.test = t.Name()
 	s.command = []string{
-		"-test.run=^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$", "-test.count=1", "-test.timeout=0",
+		"-test.run=" + exactly(t.Name()), "-test.count=1", "-test.timeout=0",
 		"-conformance.dir=" + *flagDir, fmt.Sprint("-conformance.seed=", *flagSeed), "-conformance.require=" + *flagRequire,
 	}
+}
+
+// exactly is the pattern of -run that means one test.
+func exactly(test string) string { return "^" + strings.ReplaceAll(test, "/", "$/^") + "$" }
+
+// repeat is the command that runs one check again.
+func (s *suite) repeat(check string, seed uint64) string {
+	command := fmt.Sprintf("go test -run '%s' -conformance.seed=%d", exactly(s.test+"/"+check), seed)
+	if *flagDir != "" {
+		command += " -conformance.dir=" + *flagDir
+	}
+	return command
 }
 
 // Check runs the contract checks, and those of the engine on the backend, outside a test, and
@@ -150,7 +162,7 @@ func Check(f Factory, opts ...Option) error {
 	s := newSuite(f, opts)
 	var errs []error
 	for _, c := range checks() {
-		if _, ok := s.skipped(c); ok || c.group == groupCrash || c.group == groupFaults {
+		if _, ok := s.skipped(c); ok || !c.asked() || c.group == groupCrash || c.group == groupFaults {
 			continue
 		}
 		r := newRecorder()

@@ -90,7 +90,6 @@ func (t *T) together(what string, rounds int, work ...func(round int) error) {
 
 // rng draws what is random in a check.
 func (t *T) rng() *rand.Rand {
-	t.random = true
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(t.name)) // a hash never fails
 	return rand.New(rand.NewPCG(*flagSeed, h.Sum64()))

@@ -92,8 +92,7 @@ func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
 // repeat adds to an error how to come to it again.
 func (c *cycles) repeat(err error, seed uint64) error {
 	return &repeatable{error: err, how: fmt.Sprintf(
-		"layer %s, seed %d; repeat with: go test -run '^%s$/^%s$' -conformance.seed=%d -conformance.states=%d",
-		c.name, seed, strings.ReplaceAll(c.s.test, "/", "$/^"), strings.ReplaceAll(c.name, "/", "$/^"), seed, *flagStates)}
+		"layer %s, seed %d; repeat with: %s -conformance.states=%d", c.name, seed, c.s.repeat(c.name, seed), *flagStates)}
 }
 
 // repeatable is what a layer found, with how to come to it again.

@@ -72,6 +72,7 @@ func TestBackendMutants(t *testing.T) {
 			})
 			require.Error(t, err, "%s does not notice: %s", m.check, m.breaks)
 			assert.Contains(t, err.Error(), m.check+": it says: ", "something else was found")
+			assert.Contains(t, err.Error(), "repeat with: go test -run '"+exactly(t.Name()+"/"+m.check)+"' -conformance.seed=1")
 		})
 	}
 }

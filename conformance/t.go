@@ -35,22 +35,21 @@ type T struct {
 	name    string
 	says    string
 	suite   *suite
-	random  bool // something was drawn by the seed
 	quiet   bool // another T says what is violated
 }
 
-// Errorf reports a violation, with the sentence that is violated.
+// Errorf reports a violation, with the sentence that is violated and how to come to it again.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
-	seed := ""
-	if t.random {
-		seed = fmt.Sprintf(" (-conformance.seed=%d)", *flagSeed)
-	}
 	if t.quiet {
 		t.tb.Errorf(format, args...)
 		return
 	}
-	t.tb.Errorf("it says: %s%s\n%s", t.says, seed, fmt.Sprintf(format, args...))
+	again := fmt.Sprintf("check %s, seed %d", t.name, *flagSeed)
+	if t.suite.test != "" {
+		again += "; repeat with: " + t.suite.repeat(t.name, *flagSeed)
+	}
+	t.tb.Errorf("it says: %s\n%s\n%s", t.says, fmt.Sprintf(format, args...), again)
 }
 
 // TempDir returns a new directory on the file system under test (-conformance.dir), or on the

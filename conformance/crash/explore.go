@@ -73,7 +73,7 @@ func (e *explorer) advance(marks []sim.Mark) {
 func (e *explorer) point(c *sim.Cursor) *Violation {
 	for _, im := range e.images(c.Units()) {
 		if v := e.image(c, im); v != nil {
-			return v.in(fmt.Sprintf("%v, image %v%s", c, im, e.dump()))
+			return v.in(fmt.Sprintf("%v, image %v, hash %016x%s", c, im, c.Image(im).Hash(), e.dump()))
 		}
 	}
 	return nil

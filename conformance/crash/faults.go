@@ -247,7 +247,7 @@ func runFault(f fault, seed uint64, wrap func(*sim.Disk) backend.Backend) (*coun
 	if len(f.modes) > 0 {
 		p.setMode(f.modes[seed%uint64(len(f.modes))])
 	}
-	where := fmt.Sprintf("fault %s, seed %d (%s)\n\trepeat with: go test ./crash -run 'TestFaults/%s' -crash.seed=%d -crash.faults=1",
+	where := fmt.Sprintf("layer L0 simulated, fault %s, seed %d (%s)\n\trepeat with: go test ./crash -run 'TestFaults/%s' -crash.seed=%d -crash.faults=1",
 		f.name, seed, p, f.name, seed)
 	c := &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}
 	d := sim.New(p.disk)

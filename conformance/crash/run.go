@@ -111,7 +111,7 @@ func (r *Report) take(c *counts, found *Violation) {
 // runOne runs the workload of a seed and explores it.
 func runOne(seed uint64, wrap func(*sim.Disk) backend.Backend) (*counts, *Violation) {
 	p := newPlan(seed)
-	where := fmt.Sprintf("seed %d (%s)\n\trepeat with: go test ./crash -run TestCrashStates -crash.seed=%d -crash.workloads=1", seed, p, seed)
+	where := fmt.Sprintf("layer L0 simulated, seed %d (%s)\n\trepeat with: go test ./crash -run TestCrashStates -crash.seed=%d -crash.workloads=1", seed, p, seed)
 	c := &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}
 	d := sim.New(p.disk)
 	w := newWorkload(p, d, wrap(d), &known{ops: map[uint64]*op{}}, nil)
