@@ -236,6 +236,7 @@ func TestIdlePartitionIsDeclaredThoughAWriteFailed(t *testing.T) {
 			}
 			anchor := partition(t, m, "anchor", 0) // holds the second segment
 			appendValues(t, anchor, 1)
+			synctest.Wait() // the first segment is sealed: the next write is the append's
 			disk.Inject(fault)
 			_, err := idle.Append(bg, record("x"))
 			require.ErrorIs(t, err, wal.ErrNoSpace)
