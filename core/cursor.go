@@ -78,6 +78,24 @@ func (c *cursor) record() (Record, error) {
 	return r, nil
 }
 
+// waits returns what a follower has to wait for after an error of record, as the reason to wait
+// on; nil: nothing would change it.
+func (c *cursor) waits(err error) (reason func() bool) {
+	x := &c.p.extents
+	switch {
+	case errors.Is(err, io.EOF): // for more
+		return func() bool { return x.next == c.next && x.cuts.count == c.cut }
+	case errors.Is(err, errDropped): // for a look at where the writer has moved it
+		was := c.extent
+		c.close()
+		return func() bool {
+			e, ok := x.find(c.next)
+			return ok && e.seg == was.seg && e.lsn == was.lsn && x.cuts.count == c.cut
+		}
+	}
+	return nil
+}
+
 // meetCut takes in that the partition was truncated since the last record.
 func (c *cursor) meetCut() error {
 	c.p.mu.RLock()
@@ -382,7 +400,7 @@ func (c *cursor) damaged(cause error) error {
 	}
 	at := c.extent.seg.at(c.reader.position)
 	if s.dropped(c.extent.seg) {
-		return fmt.Errorf("%w: %s: offset %d was dropped while it was read", ErrOffsetOutOfRange, c.p, c.next)
+		return fmt.Errorf("%s: offset %d: %s: %w", c.p, c.next, at, errDropped)
 	}
 	var bad *badFrame
 	if errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad) {

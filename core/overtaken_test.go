@@ -2,6 +2,8 @@ package wal_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"syscall"
@@ -9,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	wal "github.com/chronik-go/wal/core"
@@ -283,6 +286,57 @@ func TestReplayOfWhatIsDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Reading what a running writer has moved is told so, and nothing of it is missing once a Refresh
+// has found where it is: a follower waits for that.
+func TestReadOfWhatIsMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, small, aLittle, wal.WithRecycleLimit(2))
+		slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
+		appendSlow(t, slow, 10)
+		churn(t, busy, 60)
+		ro := openReadOnly(t, disk)
+		p := lookup(t, ro, "slow", 0)
+		for range 6 {
+			churn(t, busy, 60)
+		}
+		require.Positive(t, m.Stats().MovedBytes)
+		for name, read := range map[string]func() iter.Seq2[wal.Record, error]{
+			"Read":     func() iter.Seq2[wal.Record, error] { return p.Read(bg, 0) },
+			"ReadFrom": func() iter.Seq2[wal.Record, error] { return p.ReadFrom(bg, slowRecord(9).Timestamp) },
+		} {
+			var last error
+			for _, err := range read() {
+				last = err
+			}
+			require.ErrorIs(t, last, wal.ErrOffsetOutOfRange, name)
+			require.ErrorContains(t, last, "refresh and read again", name)
+		}
+		end := run(func() error { return followSlow(p, 10) })
+		synctest.Wait()
+		require.Empty(t, end, "there was no Refresh yet")
+		require.NoError(t, ro.Refresh(bg))
+		require.NoError(t, <-end)
+		requireSlow(t, p, 0, 10)
+	})
+}
+
+// followSlow follows a partition up to an offset and compares.
+func followSlow(p *wal.Partition, to int64) error {
+	next := int64(0)
+	for r, err := range p.Follow(bg, 0) {
+		want := slowRecord(next)
+		want.Offset = next
+		if err != nil || !assert.ObjectsAreEqual(want, r) {
+			return fmt.Errorf("at offset %d: %v, %w", next, r, err)
+		}
+		if next++; next == to {
+			return nil
+		}
+	}
+	return errors.New("it ended")
 }
 
 // A log for one partition that cannot start leaves nothing behind, and the next try works.

@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -14,12 +15,16 @@ import (
 //
 // The iteration ends at the first error, but for *LostError, which stands for records that
 // are lost: going on goes on behind them. The records' memory is the caller's.
+//
+// In a log that is open read-only, ErrOffsetOutOfRange may also mean that the running writer
+// has dropped the segment, and moved what was live in it: read on after a Refresh.
 func (p *Partition) Read(ctx context.Context, from int64) iter.Seq2[Record, error] {
 	return p.iterate(ctx, from, false)
 }
 
-// Follow is Read, but at the end it waits for more records. It ends with an error only:
-// that of ctx, ErrClosed when the Manager is closed, or one of Read's.
+// Follow is Read, but at the end it waits for more records, and where the writer has moved
+// records for the Refresh that finds them. It ends with an error only: that of ctx, ErrClosed
+// when the Manager is closed, or one of Read's.
 func (p *Partition) Follow(ctx context.Context, from int64) iter.Seq2[Record, error] {
 	return p.iterate(ctx, from, true)
 }
@@ -55,11 +60,11 @@ func (p *Partition) iterate(ctx context.Context, from int64, follow bool) iter.S
 				return
 			}
 			r, err := c.record()
-			if errors.Is(err, io.EOF) {
-				if !follow {
-					return
-				}
-				if err = p.await(ctx, c); err == nil {
+			if errors.Is(err, io.EOF) && !follow {
+				return
+			}
+			if reason := c.waits(err); reason != nil && follow {
+				if err = p.await(ctx, reason); err == nil {
 					continue
 				}
 			}
@@ -75,11 +80,11 @@ func isLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
-// await waits until a record behind what the cursor has read is acknowledged, or something
-// else happens to the partition.
-func (p *Partition) await(ctx context.Context, c *cursor) error {
+// await waits until there is no reason to any more. That is asked when something has happened to
+// the partition, with its lock held.
+func (p *Partition) await(ctx context.Context, reason func() bool) error {
 	p.mu.Lock()
-	if p.extents.next != c.next || p.extents.cuts.count != c.cut {
+	if !reason() {
 		p.mu.Unlock()
 		return nil
 	}
@@ -134,7 +139,10 @@ func (p *Partition) seekTime(t time.Time) (int64, error) {
 			continue
 		}
 		at, err := e.seg.seekTime(&p.shard.footers, id, e.first, nanos)
-		if err != nil {
+		switch {
+		case err != nil && p.shard.dropped(e.seg):
+			return 0, fmt.Errorf("%s: segment %s: %w", p, e.seg.path, errDropped)
+		case err != nil:
 			return 0, err
 		}
 		return min(max(from, at), e.end), nil

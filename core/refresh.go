@@ -267,6 +267,10 @@ func (s *shard) gone(g *segment) bool {
 	return false
 }
 
+// errDropped: a running writer dropped a segment that is being read. What was live in it was
+// moved.
+var errDropped = fmt.Errorf("%w: the writer dropped the segment while it was read: refresh and read again", ErrOffsetOutOfRange)
+
 // dropped is gone for any log: one that is open for writing drops its segments itself.
 func (s *shard) dropped(g *segment) bool { return s.cfg.readOnly && s.gone(g) }
 

@@ -107,7 +107,7 @@ func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(
 		case errors.Is(err, io.EOF):
 			return true
 		case err != nil && snap.s.dropped(g):
-			yield(Entry{}, droppedError(g))
+			yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
 			return false
 		case errors.As(err, &bad):
 			// An open that allows damage told what is lost here; go on behind it.
@@ -170,17 +170,13 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 // damagedAt tells that a batch of a frame is not what was written.
 func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
 	if snap.s.dropped(g) {
-		yield(Entry{}, droppedError(g))
+		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
 		return errStopped
 	}
 	if !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(f.Position), err)) {
 		return errStopped
 	}
 	return nil
-}
-
-func droppedError(g *segment) error {
-	return fmt.Errorf("%w: segment %s was dropped while it was read: refresh and begin again", ErrOffsetOutOfRange, g.path)
 }
 
 // liveIn returns the parts of a batch that are live: not truncated, not moved elsewhere.
