@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,22 +59,29 @@ func TestLayersCatchMutants(t *testing.T) {
 	if os.Geteuid() != 0 && !isChild() {
 		Missing(t, string(layerPrivilege), errors.New("only root can mount"))
 	}
+	var mu sync.Mutex
 	table := map[string]string{}
+	if *flagMatrix != "" {
+		t.Cleanup(func() {
+			require.NoError(t, os.WriteFile(*flagMatrix, []byte(matrix(table)), 0o600))
+			t.Log("\n" + matrix(table))
+		})
+	}
 	for _, m := range layerMutants {
 		t.Run(m.name, func(t *testing.T) {
 			s := m.suite(t)
 			if isChild() {
 				s.child()
 			}
+			t.Parallel() // each has files and mounts of its own
 			if *flagMatrix != "" {
-				table[m.name] = m.row(s)
+				row := m.row(s)
+				mu.Lock()
+				table[m.name] = row
+				mu.Unlock()
 			}
 			m.requireCaught(t, s)
 		})
-	}
-	if *flagMatrix != "" {
-		require.NoError(t, os.WriteFile(*flagMatrix, []byte(matrix(table)), 0o600))
-		t.Log("\n" + matrix(table))
 	}
 }
 
