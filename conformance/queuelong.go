@@ -69,19 +69,19 @@ func (t *T) cutWrites(limit int64, sync bool) {
 	for _, writes := range batches {
 		b := t.submit(q, writes...)
 		require.Same(t, b, t.waitBatch(q))
-		require.NoError(t, b.Err)
+		require.NoError(t, b.Err, "files are limited to %d bytes", limit)
 		content := t.content(f)
 		for i := range b.Writes {
 			w := &b.Writes[i]
 			end := w.Offset + int64(len(w.Data))
 			switch {
 			case w.Err == nil: // the limit is none for stores into mapped memory
-				t.same(w.Data, content[w.Offset:end], "a write without an error")
+				t.same(w.Data, content[w.Offset:end], "write %d of %d without an error, where files are limited to %d bytes", i, len(writes), limit)
 			case end > limit:
-				require.ErrorIs(t, w.Err, syscall.EFBIG)
+				require.ErrorIs(t, w.Err, syscall.EFBIG, "write %d of %d, where files are limited to %d bytes", i, len(writes), limit)
 			default:
 				// Its sync may have been left out because of the other ones, but not alone.
-				require.True(t, sync && b.Writes[len(writes)-1].Err != nil, "write %d, that could be carried out: %v", i, w.Err)
+				require.True(t, sync && b.Writes[len(writes)-1].Err != nil, "write %d of %d, that could be carried out where files are limited to %d bytes: %v", i, len(writes), limit, w.Err)
 			}
 		}
 	}
