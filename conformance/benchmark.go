@@ -74,35 +74,30 @@ func (m *bench) write(size int, sync, deep bool) {
 	buf, err := q.Buffer(depth * size)
 	require.NoError(m.b, err)
 	fill(buf.Bytes, 1)
-	var free []*backend.Batch
-	for i := range depth {
-		data := buf.Bytes[i*size : (i+1)*size]
-		free = append(free, &backend.Batch{Writes: []backend.Write{{File: m.f, Data: data, Buffer: buf, Sync: sync}}})
-	}
 	m.b.SetBytes(int64(size))
-	flying, at := 0, int64(0)
-	wait := func() {
-		batch, err := q.Wait()
-		if err != nil || batch.Failed() != nil {
-			m.b.Fatal(err, batch)
-		}
-		free = append(free, batch)
-		flying--
-	}
-	for m.b.Loop() {
-		if len(free) == 0 {
-			wait()
-		}
-		batch := free[len(free)-1]
-		free = free[:len(free)-1]
+	at := int64(0)
+	submit := func(batch *backend.Batch) {
 		batch.Writes[0].Offset = at
 		at = (at + int64(size)) % benchSpace
 		if err := q.Submit(batch); err != nil {
 			m.b.Fatal(err)
 		}
-		flying++
 	}
-	for flying > 0 {
+	wait := func() *backend.Batch {
+		batch, err := q.Wait()
+		if err != nil || batch.Failed() != nil {
+			m.b.Fatal(err, batch)
+		}
+		return batch
+	}
+	for i := range depth {
+		data := buf.Bytes[i*size : (i+1)*size]
+		submit(&backend.Batch{Writes: []backend.Write{{File: m.f, Data: data, Buffer: buf, Sync: sync}}})
+	}
+	for m.b.Loop() { // as many are in flight at its end as at its beginning
+		submit(wait())
+	}
+	for range depth {
 		wait()
 	}
 	m.b.ReportMetric(float64(depth), "depth")
