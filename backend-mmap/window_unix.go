@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime/debug"
 	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -143,7 +141,7 @@ func (f *file) each(from, to int64, do func(w *window, from, to int64) error) er
 // store puts data into the file's memory.
 func (f *file) store(data []byte, offset int64) error {
 	err := f.each(offset, offset+int64(len(data)), func(w *window, from, to int64) error {
-		return guarded(func() { copy(w.mem[from-w.at:to-w.at], data[from-offset:to-offset]) })
+		return guarded(w.mem, func() { copy(w.mem[from-w.at:to-w.at], data[from-offset:to-offset]) })
 	})
 	if err != nil {
 		err = fmt.Errorf("write %s at offset %d, %d bytes: %w", f.Path(), offset, len(data), err)
@@ -152,27 +150,6 @@ func (f *file) store(data []byte, offset int64) error {
 		f.Fail(err)
 	}
 	return err
-}
-
-// guarded runs a function that touches mapped memory. A fault in it becomes an error: the Go
-// runtime turns it into a panic of this goroutine where that was asked for, and else ends the
-// process.
-func guarded(touch func()) (err error) {
-	before := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(before)
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		fault, ok := r.(interface{ Addr() uintptr })
-		if !ok {
-			panic(r) // a mistake, no fault
-		}
-		err = fmt.Errorf("%w at address %#x: look for device errors in the kernel's log: %w", ErrFault, fault.Addr(), syscall.EIO)
-	}()
-	touch()
-	return nil
 }
 
 // flush makes a range of the file durable: the pages that it touches, no others.

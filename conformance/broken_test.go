@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"errors"
+	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -25,6 +28,7 @@ type hooks struct {
 	resize    func(f *brokenFile, size int64) error
 	fileSync  func(f *brokenFile) error
 	nextData  func(f *brokenFile, off int64) (int64, error)
+	view      func(f *brokenFile, off int64, n int, look func(data []byte)) error
 	closeFile func(f *brokenFile) error
 
 	limits     func(q *brokenQueue) backend.Limits
@@ -195,6 +199,25 @@ func (f *brokenFile) NextData(off int64) (int64, error) {
 		return h(f, off)
 	}
 	return f.File.(backend.DataFinder).NextData(off)
+}
+
+// View shows a copy where what is inside is no Viewer.
+func (f *brokenFile) View(off int64, n int, look func(data []byte)) error {
+	if h := f.dir.b.h.view; h != nil {
+		return h(f, off, n, look)
+	}
+	if v, ok := f.File.(backend.Viewer); ok {
+		return v.View(off, n, look)
+	}
+	if n < 0 {
+		return fs.ErrInvalid
+	}
+	p := make([]byte, n)
+	if read, err := f.File.ReadAt(p, off); read < n || read == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	look(p)
+	return nil
 }
 
 func (f *brokenFile) Close() error {

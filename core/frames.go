@@ -114,23 +114,30 @@ func (r *frameReader) next() (*frame, error) {
 	}
 	entries, err := format.ReadDirectory(r.frame.entries[:0], h, b[h.DirectoryAt():])
 	r.frame = frame{FrameHeader: h, entries: entries, bytes: b}
-	bad := &badFrame{position: r.position, ours: true, length: h.Length}
-	if err == nil && r.check {
-		if err = r.checkData(); err != nil {
-			bad.partial = &r.frame
-		}
+	sound := err == nil
+	if sound && r.check {
+		err = r.checkData()
 	}
 	if err != nil {
-		if errors.Is(err, format.ErrVersion) {
-			return nil, err
-		}
-		bad.reason = err.Error()
-		bad.misplaced = bad.whole(h, b)
-		return nil, bad
+		return nil, r.bad(err, sound)
 	}
 	r.position += format.AlignUp(h.Length, r.alignment)
 	r.lsn, r.chain, r.loose = h.LSN+r.frame.lsns(), h.CRC, r.loose && !r.check
 	return &r.frame, nil
+}
+
+// bad returns the error for a frame in which something is wrong: with its directory, or that is
+// sound and it is the data.
+func (r *frameReader) bad(err error, sound bool) error {
+	if errors.Is(err, format.ErrVersion) {
+		return err
+	}
+	bad := &badFrame{position: r.position, ours: true, length: r.frame.Length, reason: err.Error()}
+	if sound {
+		bad.partial = &r.frame
+	}
+	bad.misplaced = bad.whole(r.frame.FrameHeader, r.frame.bytes)
+	return bad
 }
 
 // whole tells whether all sums hold of a frame that is bad all the same. Without a partial
@@ -179,13 +186,17 @@ func checkRecords(e format.Entry, data []byte) (err error) {
 
 // checkPlace tells whether a sound header belongs where it stands.
 func (r *frameReader) checkPlace(h format.FrameHeader) error {
+	inside := r.position+h.Length <= r.limit
+	if h.Epoch == r.epoch && h.Position == r.position && r.follows(h.LSN) && (r.loose || h.Chain == r.chain) && inside {
+		return nil
+	}
 	bad := &badFrame{position: r.position, length: h.Length}
 	if h.Epoch != r.epoch {
 		bad.reason = "the frame is of an earlier use of the file"
 		return bad
 	}
 	bad.ours, bad.misplaced = true, true
-	bad.resume = h.Position == r.position && h.LSN >= r.lsn && r.position+h.Length <= r.limit
+	bad.resume = h.Position == r.position && h.LSN >= r.lsn && inside
 	switch {
 	case h.Position != r.position:
 		bad.reason = fmt.Sprintf("the frame belongs at byte %d", h.Position)
@@ -193,11 +204,9 @@ func (r *frameReader) checkPlace(h format.FrameHeader) error {
 		bad.reason = fmt.Sprintf("the frame has LSN %d, should have %d", h.LSN, r.lsn)
 	case !r.loose && h.Chain != r.chain:
 		bad.reason = fmt.Sprintf("the frame follows one with CRC %08x, not %08x", h.Chain, r.chain)
-	case r.position+h.Length > r.limit:
+	default:
 		bad.misplaced = false
 		bad.reason = fmt.Sprintf("the frame of %d bytes goes beyond the end of the segment at %d", h.Length, r.limit)
-	default:
-		return nil
 	}
 	return bad
 }
@@ -234,6 +243,19 @@ func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
 		}
 	}
 	return nil, nil
+}
+
+// behind returns the position of the next frame behind a bad one, the limit if there is none.
+func (r *frameReader) behind(bad *badFrame) (int64, error) {
+	plain := frameReader{
+		window: window{file: r.file, limit: r.limit, chunk: r.chunk, pool: r.pool}, epoch: r.epoch, alignment: r.alignment,
+	}
+	defer plain.release()
+	next, err := plain.search(bad.position + r.alignment)
+	if err != nil || next == nil {
+		return r.limit, err
+	}
+	return next.Position, nil
 }
 
 // skipZeros returns the first aligned position, not below at, that is worth reading. It

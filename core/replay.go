@@ -8,6 +8,7 @@ import (
 	"iter"
 	"sort"
 
+	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -28,18 +29,32 @@ type Entry struct {
 func (m *Manager) Replay(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for _, s := range m.allShards() {
-			if !s.replay(ctx, yield) {
+			if !s.replay(ctx, false, yield) {
 				return
 			}
 		}
 	}
 }
 
-func (s *shard) replay(ctx context.Context, yield func(Entry, error) bool) bool {
+// Visit calls visit with what Replay returns, until that returns false. It does not copy: a
+// record's memory is valid until visit returns, and must not be written to. Where the backend
+// maps files, it is the kernel's own: should the device fail then, visit ends where it touches
+// the record, and is called with the error, which is the last.
+func (m *Manager) Visit(ctx context.Context, visit func(Entry, error) bool) {
+	for _, s := range m.allShards() {
+		if !s.replay(ctx, true, visit) {
+			return
+		}
+	}
+}
+
+// replay yields the live records of a log. They are lent, or else they are the caller's. It
+// reports whether to go on.
+func (s *shard) replay(ctx context.Context, lend bool, yield func(Entry, error) bool) bool {
 	snap := s.snapshot()
 	defer snap.release()
 	for _, g := range snap.segments {
-		if !snap.replaySegment(ctx, g, yield) {
+		if !snap.replaySegment(ctx, g, lend, yield) {
 			return false
 		}
 	}
@@ -52,6 +67,7 @@ type snapshot struct {
 	s        *shard
 	parts    map[uint32]*replayed
 	segments []*segment // pinned, in the order of the log
+	live     []extent   // memory for liveIn
 }
 
 // replayed is one partition in a snapshot.
@@ -90,44 +106,86 @@ func (snap *snapshot) release() {
 	}
 }
 
-func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(Entry, error) bool) bool {
+func (snap *snapshot) replaySegment(ctx context.Context, g *segment, lend bool, yield func(Entry, error) bool) bool {
 	r := frameReader{
-		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: true, ahead: true},
+		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: !lend, ahead: true, pool: snap.s.pool},
 		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
 	}
 	defer r.release()
+	// Another process' writer may make the file another segment while it is looked at.
+	if v, ok := g.file.(backend.Viewer); ok && lend && !snap.s.cfg.readOnly {
+		return snap.replayViews(ctx, g, v, &r, yield)
+	}
+	return snap.replayFrames(ctx, g, &r, yield) == nil
+}
+
+// viewSize is how much of a segment is looked at, at once, bytes. One frame may take more.
+const viewSize = 4 << 20
+
+// replayViews is replayFrames without reading: it looks at one part of a segment after the other.
+func (snap *snapshot) replayViews(ctx context.Context, g *segment, v backend.Viewer, r *frameReader, yield func(Entry, error) bool) bool {
+	for size := int64(viewSize); ; {
+		var err error
+		position, at := r.position, r.position&^(format.MaxAlignment-1)
+		failed := v.View(at, int(min(size, r.limit-at)), func(data []byte) {
+			r.show(data, at)
+			err = snap.replayFrames(ctx, g, r, yield)
+		})
+		switch {
+		case failed != nil:
+			yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), failed))
+			return false
+		case !errors.Is(err, errShown):
+			return err == nil
+		case r.position == position:
+			size *= 2 // there is a frame that is larger
+		default:
+			size = viewSize
+		}
+	}
+}
+
+// replayFrames yields what is live in the frames from where the reader stands. It returns nil
+// at the end of the segment, and errShown at that of what is shown of it.
+func (snap *snapshot) replayFrames(ctx context.Context, g *segment, r *frameReader, yield func(Entry, error) bool) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			yield(Entry{}, err)
-			return false
+			return errStopped
 		}
 		f, err := r.next()
-		var bad *badFrame
 		switch {
 		case errors.Is(err, io.EOF):
-			return true
-		case err != nil && snap.s.dropped(g):
-			yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
-			return false
-		case errors.As(err, &bad):
-			// An open that allows damage told what is lost here; go on behind it.
-			if !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(r.position), err)) {
-				return false
-			}
-			next, err := r.search(bad.position + r.alignment)
-			if err != nil || next == nil {
-				return true
-			}
-			r.position = next.Position
-			continue
-		case err != nil:
-			yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
-			return false
-		}
-		if !snap.replayFrame(f, g, yield) {
-			return false
+			return nil
+		case errors.Is(err, errShown):
+			return err
+		case err != nil && !snap.replayBehind(err, g, r, yield), err == nil && !snap.replayFrame(f, g, yield):
+			return errStopped
 		}
 	}
+}
+
+// replayBehind tells of what is wrong with a frame. It reports whether to go on, behind it.
+func (snap *snapshot) replayBehind(err error, g *segment, r *frameReader, yield func(Entry, error) bool) bool {
+	bad, ok := errors.AsType[*badFrame](err)
+	switch {
+	case snap.s.dropped(g):
+		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
+		return false
+	case !ok:
+		yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
+		return false
+	// An open that allows damage told what is lost here.
+	case !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(r.position), err)):
+		return false
+	}
+	behind, err := r.behind(bad)
+	if err != nil {
+		yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
+		return false
+	}
+	r.position = behind
+	return true
 }
 
 var errStopped = errors.New("iteration was stopped")
@@ -138,8 +196,8 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 		if e.Kind != format.KindData || p == nil {
 			return nil
 		}
-		live := p.liveIn(g, lsn, e)
-		if len(live) == 0 {
+		live := p.liveIn(snap.live[:0], g, lsn, e)
+		if snap.live = live; len(live) == 0 {
 			return nil
 		}
 		err := format.CheckData(e, data)
@@ -179,8 +237,8 @@ func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *fr
 	return nil
 }
 
-// liveIn returns the parts of a batch that are live: not truncated, not moved elsewhere.
-func (p *replayed) liveIn(g *segment, lsn uint64, e format.Entry) (live []extent) {
+// liveIn adds the parts of a batch that are live to a list: not truncated, not moved elsewhere.
+func (p *replayed) liveIn(live []extent, g *segment, lsn uint64, e format.Entry) []extent {
 	x, ok := p.extents.find(e.Base)
 	if ok && !x.lost && x.seg == g && x.lsn <= lsn && x.first <= e.Base && x.end >= e.End() {
 		return append(live, x) // the usual case: all of it

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"io"
 
 	"github.com/chronik-go/wal/core/format"
@@ -21,6 +22,8 @@ type window struct {
 	// ahead reads the next steps while this one is worked on.
 	ahead bool
 	pool  *bufferPool
+	// shown: what is in the window was put there by show, and nothing is read.
+	shown bool
 
 	buf   []byte      // what is in the window
 	at    int64       // and where it stands
@@ -46,6 +49,9 @@ type readStep struct {
 // bytes returns n bytes at a position, which are valid until the next call unless the
 // window is fresh. The caller sees to it that they end at or below the limit.
 func (w *window) bytes(position int64, n int) ([]byte, error) {
+	if w.shown && (position < w.at || position+int64(n) > w.end()) {
+		return nil, errShown
+	}
 	if position < w.at || position > w.end() {
 		w.buf, w.at = nil, position&^(format.MaxAlignment-1) // what is aligned a backend may read directly
 	}
@@ -60,6 +66,12 @@ func (w *window) bytes(position int64, n int) ([]byte, error) {
 	i := position - w.at
 	return w.buf[i : i+int64(n) : i+int64(n)], nil
 }
+
+// errShown: the bytes are not among those that the window was given.
+var errShown = errors.New("beyond what is shown")
+
+// show makes a window one of bytes that are already in memory, which stand at a position.
+func (w *window) show(data []byte, at int64) { w.shown, w.buf, w.at = true, data, at }
 
 func (w *window) end() int64 { return w.at + int64(len(w.buf)) }
 

@@ -192,6 +192,21 @@ type DataFinder interface {
 	NextData(offset int64) (int64, error)
 }
 
+// Viewer is an optional interface of a File that need not copy what it is read for. The engine
+// looks through it at what it hands out for a moment only, in a log whose writer it is.
+type Viewer interface {
+	// View calls look with n bytes of the file at an offset.
+	// [F12] They are the bytes that ReadAt would return; where that would return fewer, look
+	// is not called and View returns the error that ReadAt would.
+	// [F13] They stay readable, and what they are, until look returns, also if the file is
+	// closed, removed or renamed meanwhile.
+	// [F14] Where they cannot be brought any more while look runs, because the device fails
+	// or somebody has cut the file, look ends there and View returns an error.
+	//
+	// look must not write to them. What look panics with otherwise is a panic of View.
+	View(offset int64, n int, look func(data []byte)) error
+}
+
 // QueueOptions are the options of Dir.Queue.
 type QueueOptions struct {
 	// Depth is how many batches the caller would like to have in flight; at least 1.

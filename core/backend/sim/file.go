@@ -19,6 +19,7 @@ type file struct {
 var (
 	_ backend.File       = (*file)(nil)
 	_ backend.DataFinder = (*file)(nil)
+	_ backend.Viewer     = (*file)(nil)
 )
 
 // info describes an operation on the file. The Disk's lock is held.
@@ -62,6 +63,23 @@ func (f *file) ReadAt(b []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// View shows a copy. To faults and hooks it is an OpRead.
+func (f *file) View(off int64, n int, look func(data []byte)) error {
+	if n < 0 {
+		return failed(f.info(OpRead), syscall.EINVAL)
+	}
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, min(int64(n), size+1)) // one byte more is too many already
+	if _, err := f.ReadAt(b, off); err != nil {
+		return err
+	}
+	look(b)
+	return nil
 }
 
 // readAt reads from the cache up to the end of the file.

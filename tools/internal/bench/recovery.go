@@ -162,12 +162,14 @@ func openStep(ctx context.Context, o RecoveryOptions, opts []wal.Option) (Recove
 	}
 	opened := time.Now()
 	r := RecoveryResult{Backend: m.Backend()}
-	for entry, err := range m.Replay(ctx) {
-		if err != nil {
-			return RecoveryResult{}, errors.Join(err, m.Close())
-		}
+	m.Visit(ctx, func(entry wal.Entry, failed error) bool {
 		r.Records++
-		r.Bytes += int64(len(entry.Record.Value))
+		r.Bytes += int64(len(entry.Value))
+		err = failed
+		return err == nil
+	})
+	if err != nil {
+		return RecoveryResult{}, errors.Join(err, m.Close())
 	}
 	replayed := time.Now()
 	r.Open = round(opened.Sub(begun).Seconds(), 6)
