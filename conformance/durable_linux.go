@@ -123,11 +123,19 @@ func (c *crashing) demandBlocks(what string, blocks []int, elements ...string) {
 func (c *crashing) openDirIsDurable() {
 	c.dir("a", "b", "c")
 	c.dir("known")
-	require.NoError(c, os.Mkdir(c.path("known", "others"), 0o700))
-	c.dir("known", "others")
+	require.NoError(c, os.MkdirAll(c.path("x", "y", "z"), 0o700))
+	c.dir("x", "y", "z")
+	require.NoError(c, os.MkdirAll(c.path("p", "q"), 0o700))
+	c.dir("p", "q", "r", "s")
+	require.NoError(c, os.MkdirAll(c.path("u", "v", "w"), 0o700))
+	link := filepath.Join(c.TempDir(), "link") // on another file system, which has links
+	require.NoError(c, os.Symlink(c.path("u", "v"), link))
+	c.handles = append(c.handles, c.openDir(filepath.Join(link, "w"), backend.DirOptions{Create: true}))
 	c.crash()
 	require.DirExists(c, c.path("a", "b", "c"), "the backend made all of it")
-	require.DirExists(c, c.path("known", "others"), "another process had made it")
+	require.DirExists(c, c.path("x", "y", "z"), "others had made all of it")
+	require.DirExists(c, c.path("p", "q", "r", "s"), "others had made what is above")
+	require.DirExists(c, c.path("u", "v", "w"), "others had made all of it, and the path leads through a link")
 }
 
 // syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one

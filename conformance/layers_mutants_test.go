@@ -100,6 +100,32 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Backend/OpenDirIsDurable"},
 	},
 	{
+		name: "DirsAboveNotSynced", what: "of directories that are there only the last one's name is synced", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); err == nil && o.Create {
+				o.Create = false
+				if err := syncPath(path + "/.."); err != nil {
+					return nil, err
+				}
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
+		name: "DirsAboveByName", what: "directories above are those that the path names, not those that it leads through", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); err == nil && o.Create {
+				o.Create = false
+				for p := filepath.Dir(path); p != "/"; p = filepath.Dir(p) {
+					_ = syncPath(p) // the root of another file system may refuse
+				}
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
 		name: "OthersDirNotSynced", what: "the name of a directory that is there is not synced", direct: posix.DirectOff,
 		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
 			if _, err := os.Stat(path); err == nil {
