@@ -139,7 +139,7 @@ func (c *crashing) openDirIsDurable() {
 }
 
 // syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
-// that died.
+// that died. And a Dir syncs its directory, not what is at its path by now.
 func (c *crashing) syncKeepsNames() {
 	changes := map[string]struct {
 		change func(d backend.Dir) error
@@ -162,7 +162,14 @@ func (c *crashing) syncKeepsNames() {
 			require.NoError(c, d.Sync())
 		}
 	}
+	moved := c.dir("was")
+	require.NoError(c, os.Rename(c.path("was"), c.path("is")))
+	c.dir("was") // a decoy
+	c.dir("is")  // for its name
+	c.handles = append(c.handles, c.create(moved, "new", block))
+	require.NoError(c, moved.Sync())
 	c.crash()
+	require.FileExists(c, c.path("is", "new"), "synced by a Dir whose directory was renamed, with another at its path")
 	for _, other := range []string{"the same Dir", "another Dir"} {
 		for name, x := range changes {
 			list, err := os.ReadDir(c.path(other, name))

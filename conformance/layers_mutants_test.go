@@ -146,6 +146,11 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Dir/SyncKeepsNames"},
 	},
 	{
+		name: "DirSyncByPath", what: "a directory is synced by its path, which leads elsewhere by now", direct: posix.DirectOff,
+		bug:      bug{syncDir: func(d *mutantDir, _ string) error { return syncPath(d.path) }},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
 		bug: bug{queue: func(b *backend.Batch) {
 			synced := false
