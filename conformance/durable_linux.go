@@ -16,7 +16,8 @@ import (
 	"github.com/chronik-go/wal/conformance/internal/faultfs"
 )
 
-// durables are what the checks of promises about durability do, by name.
+// durables are what the checks of promises about durability do, and of space where the file system
+// reserves none, by name.
 var durables = map[string]func(*crashing){
 	"OpenDirIsDurable":       (*crashing).openDirIsDurable,
 	"SyncKeepsNames":         (*crashing).syncKeepsNames,
@@ -24,6 +25,8 @@ var durables = map[string]func(*crashing){
 	"SyncedWritesAreDurable": (*crashing).syncedWrites,
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,
+	"CreateReserves":         (*crashing).createReserves,
+	"ResizeReserves":         (*crashing).resizeReserves,
 }
 
 func init() {

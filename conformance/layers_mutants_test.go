@@ -37,6 +37,8 @@ type bug struct {
 	// queue carries out a batch in the place of the real one; it returns when the batch is to
 	// be returned.
 	queue func(b *backend.Batch)
+	// extend makes the file at a path longer.
+	extend func(path string, size int64) error
 	// openDir opens a directory.
 	openDir func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error)
 }
@@ -151,6 +153,11 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Dir/SyncKeepsNames"},
 	},
 	{
+		name: "SparseWithoutFallocate", what: "a file system without fallocate gets sparse files", direct: posix.DirectOff,
+		bug:      bug{extend: extendSparse},
+		caughtBy: []string{"Dir/CreateReserves", "File/ResizeReserves"},
+	},
+	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
 		bug: bug{queue: func(b *backend.Batch) {
 			synced := false
@@ -247,6 +254,19 @@ func syncPath(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// extendSparse reserves where it can.
+func extendSparse(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, size)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = f.Truncate(size)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func pwrite(f *os.File, w *backend.Write) error {

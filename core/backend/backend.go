@@ -112,6 +112,8 @@ type Dir interface {
 	// of space.
 	// [D11] If space cannot be reserved the file is gone again, and the error wraps
 	// syscall.ENOSPC, EDQUOT or EFBIG.
+	// Of a file system that can reserve none at all it may wrap errors.ErrUnsupported, if the
+	// backend does not write zeros there.
 	Create(name string, size int64) (File, error)
 
 	// Open opens an existing file, for writing too unless the Dir is read-only.
