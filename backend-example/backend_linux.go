@@ -1,4 +1,4 @@
-// Package example is an IO backend in less than 200 lines of code: plain writes through the
+// Package example is an IO backend in about 200 lines of code: plain writes through the
 // page cache, each followed by fsync. It passes the conformance suite; docs/backends.md walks
 // through it. It is for Linux and is not registered: it is there to be read and to start from.
 package example
@@ -29,7 +29,11 @@ func (Backend) Probe() error { return nil }
 // OpenDir opens a directory as the contract says.
 func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if o.Create && !o.ReadOnly {
-		if err := makeDir(path); err != nil {
+		err := makeDir(path)
+		if err == nil {
+			err = syncAbove(path)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -44,20 +48,37 @@ func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	return &dir{root: root, self: self, readOnly: o.ReadOnly}, nil
 }
 
-// makeDir makes a directory and those above it. It syncs what is above also where it is there
-// already: who made it may have died before.
+// makeDir makes a directory and those above it.
 func makeDir(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		// Somebody may be faster, which MkdirAll does not mind. Chmod is for the umask.
-		if err := errors.Join(makeDir(filepath.Dir(path)), os.MkdirAll(path, 0o700), os.Chmod(path, 0o700)); err != nil {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// Somebody may be faster, which MkdirAll does not mind. Chmod is for the umask.
+	return errors.Join(makeDir(filepath.Dir(path)), os.MkdirAll(path, 0o700), os.Chmod(path, 0o700))
+}
+
+// syncAbove syncs what is above a directory on its file system, also where nothing was missing:
+// who made it may have died before, or have been a mkdir -p, which syncs nothing.
+func syncAbove(path string) error {
+	for {
+		var below, at unix.Stat_t
+		err := unix.Stat(path, &below)
+		path += "/.." // the path may lead through a link
+		err = errors.Join(err, unix.Stat(path, &at))
+		if err != nil || at.Dev != below.Dev || at.Ino == below.Ino {
+			return err
+		}
+		above, err := os.Open(path)
+		if errors.Is(err, fs.ErrPermission) {
+			continue // it was made by somebody else
+		}
+		if err == nil {
+			err = errors.Join(above.Sync(), above.Close())
+		}
+		if err != nil {
 			return err
 		}
 	}
-	above, err := os.Open(path + "/..")
-	if err != nil {
-		return err
-	}
-	return errors.Join(above.Sync(), above.Close())
 }
 
 // dir resolves names against a descriptor: its path may lead elsewhere by now.

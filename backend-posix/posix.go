@@ -87,8 +87,8 @@ func (*Backend) Name() string { return "posix" }
 func (*Backend) Probe() error { return nil }
 
 // OpenDir opens a directory as [backend.Backend] describes. With o.Create and
-// without o.ReadOnly it also syncs the parent of an existing directory: a process
-// that died after making the directory may not have come to it.
+// without o.ReadOnly it also syncs what is above an existing directory, up to the root
+// of its file system: a process that died after making one may not have come to it.
 func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if o.Create && !o.ReadOnly {
 		if err := makeDirs(path); err != nil {

@@ -60,6 +60,32 @@ func testUmask(t *testing.T) {
 	}
 }
 
+// A directory above that may not be read was made by somebody else, and hinders nobody.
+func TestOpenBelowUnreadable(t *testing.T) {
+	if !isChild(t) {
+		runInChild(t, nil)
+		return
+	}
+	base := t.TempDir()
+	t.Chdir(base)
+	require.NoError(t, os.MkdirAll("a/closed/b", 0o700))
+	require.NoError(t, os.Chmod("a/closed", 0o311))
+	t.Run("not as root", func(t *testing.T) {
+		if os.Geteuid() == 0 {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			require.NoError(t, os.Chown("a/closed/b", 65534, 65534))
+			require.NoError(t, os.Chown("a", 65534, 65534))
+			require.NoError(t, unix.Setfsuid(65534))
+		}
+		_, err := os.ReadDir("a/closed")
+		require.ErrorIs(t, err, os.ErrPermission)
+		d, err := New().OpenDir("a/closed/b", backend.DirOptions{Create: true})
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+	})
+	require.NoError(t, os.Chmod("a/closed", 0o700))
+}
+
 // A child process of the application inherits nothing: it would keep the lock.
 func TestCloseOnExec(t *testing.T) {
 	bothModes(t, func(t *testing.T, b *Backend) {

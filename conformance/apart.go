@@ -108,6 +108,25 @@ func (t *T) lockElsewhere(dir string) *holder {
 	return &holder{t: t, cmd: cmd, stdin: stdin}
 }
 
+// childAlive starts a process that does nothing, and inherits all that it can, where there can be
+// one; end ends it.
+func (t *T) childAlive() (end func()) {
+	t.Helper()
+	if !t.onSystem() || t.suite.command == nil {
+		return func() {}
+	}
+	cmd, stderr, err := t.suite.process(t.Context(), task{Idle: true})
+	require.NoError(t, err)
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start()) // its program runs by then, so it has inherited what it will
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return func() {
+		require.NoError(t, stdin.Close())
+		require.NoError(t, cmd.Wait(), stderr)
+	}
+}
+
 // end lets the process end in an orderly way, but without closing the Dir.
 func (h *holder) end() {
 	require.NoError(h.t, h.stdin.Close())

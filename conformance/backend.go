@@ -37,7 +37,7 @@ func backendChecks() []check {
 		{group: groupBackend, name: "ConcurrentUse", run: checkBackendConcurrent,
 			says: "[B11] All methods may be called concurrently."},
 		durable(groupBackend, "OpenDirIsDurable",
-			"[B5] With Create the directory's name is durable when OpenDir returns, whoever made it."),
+			"[B5] With Create the names of the directory and of all above it, up to the root of their file system, are durable when OpenDir returns, whoever made them."),
 	}
 }
 

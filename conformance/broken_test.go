@@ -73,7 +73,9 @@ type brokenDir struct {
 	path string
 	o    backend.DirOptions
 
-	locked, closed bool // for hooks
+	// For hooks.
+	locked, closed bool
+	lockFD         int
 }
 
 // wrap gives a File hooks.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -35,6 +36,8 @@ type task struct {
 	Check string `json:",omitempty"`
 	// Lock is the directory to lock until standard input ends.
 	Lock string `json:",omitempty"`
+	// Idle is to do nothing until standard input ends.
+	Idle bool `json:",omitempty"`
 }
 
 // writeTask is the work of a process that a layer crashes.
@@ -83,6 +86,9 @@ func (s *suite) child() {
 		status, err = s.checkApart(k.Check)
 	case k.Lock != "":
 		status, err = s.hold(k.Lock)
+	case k.Idle:
+		_, err = io.Copy(io.Discard, os.Stdin)
+		status = exitDone
 	case k.Serve != nil:
 		status, err = exitDone, serve(k.Serve)
 	}

@@ -78,6 +78,8 @@ type check struct {
 	// apart, if there is one, is the part of the check that changes its process, and gets
 	// one of its own.
 	apart func(t *T)
+	// fuse: there is a part of the check, in durables, that needs a file system of its own.
+	fuse bool
 }
 
 // fullName is what the check is called everywhere.
@@ -185,6 +187,9 @@ func (s *suite) run(c check, tb tb) {
 	}
 	if c.apart != nil && s.command != nil && t.onSystem() {
 		t.runApart(c)
+	}
+	if c.fuse && s.command != nil && t.onSystem() {
+		t.runLayer("fuse", c.name, 1)
 	}
 }
 

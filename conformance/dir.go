@@ -33,7 +33,7 @@ func dirChecks() []check {
 			says: "[D8] The file is empty up to its size: it reads as zeros."},
 		{group: groupDir, name: "CreateIsPrivate", run: checkCreateMode, apart: checkCreateUmask,
 			says: "[D9] Its mode is 0600 under any umask."},
-		{group: groupDir, name: "CreateReserves", run: checkCreateReserves, apart: checkCreateReserves,
+		{group: groupDir, name: "CreateReserves", run: checkCreateReserves, apart: checkCreateReserves, fuse: true,
 			says: "[D10] Its space is reserved: a later write inside its size does not fail for lack of space."},
 		{group: groupDir, name: "CreateWithoutSpace", run: checkCreateNoSpace, apart: checkCreateNoSpace,
 			says: "[D11] If space cannot be reserved the file is gone again, and the error wraps syscall.ENOSPC, EDQUOT or EFBIG."},

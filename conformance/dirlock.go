@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"sync"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -35,6 +37,41 @@ func checkLockExcludes(t *T) {
 		require.ErrorIs(t, t.lockError(t.openDir(path, backend.DirOptions{})), backend.ErrLocked, "another process has it")
 		h.end()
 	}
+	path = t.TempDir()
+	for round := range 50 {
+		require.Equal(t, 1, t.locksAtOnce(path), "Dirs that got the lock at the same time, round %d", round)
+	}
+}
+
+// locksAtOnce lets Dirs of a directory take its lock at the same time, and counts those that got it.
+func (t *T) locksAtOnce(path string) (locked int) {
+	t.Helper()
+	var dirs [4]backend.Dir
+	for i := range dirs {
+		dirs[i] = t.openDir(path, backend.DirOptions{})
+	}
+	var errs [len(dirs)]error
+	start := make(chan struct{})
+	t.soon("Lock", func() {
+		var all sync.WaitGroup
+		for i, d := range dirs {
+			all.Go(func() {
+				<-start
+				errs[i] = d.Lock()
+			})
+		}
+		close(start)
+		all.Wait()
+	})
+	for i, err := range errs {
+		if err == nil {
+			locked++
+		} else {
+			require.ErrorIs(t, err, backend.ErrLocked)
+		}
+		require.NoError(t, dirs[i].Close())
+	}
+	return locked
 }
 
 func checkLockAgain(t *T) {
@@ -55,6 +92,14 @@ func checkLockEnds(t *T) {
 		require.NoError(t, t.lockError(d), "the Dir that held it was closed")
 		require.NoError(t, d.Close())
 	}
+	d := t.openDir(path, backend.DirOptions{})
+	require.NoError(t, t.lockError(d))
+	end := t.childAlive()
+	require.NoError(t, d.Close())
+	d = t.openDir(path, backend.DirOptions{})
+	require.NoError(t, t.lockError(d), "the Dir that held it was closed, and a process lives that was started before")
+	require.NoError(t, d.Close())
+	end()
 	if h := t.lockElsewhere(path); h != nil {
 		h.kill()
 		d := t.openDir(path, backend.DirOptions{})

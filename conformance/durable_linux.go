@@ -16,7 +16,8 @@ import (
 	"github.com/chronik-go/wal/conformance/internal/faultfs"
 )
 
-// durables are what the checks of promises about durability do, by name.
+// durables are what the checks of promises about durability do, and of space where the file system
+// reserves none, by name.
 var durables = map[string]func(*crashing){
 	"OpenDirIsDurable":       (*crashing).openDirIsDurable,
 	"SyncKeepsNames":         (*crashing).syncKeepsNames,
@@ -24,6 +25,8 @@ var durables = map[string]func(*crashing){
 	"SyncedWritesAreDurable": (*crashing).syncedWrites,
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,
+	"CreateReserves":         (*crashing).createReserves,
+	"ResizeReserves":         (*crashing).resizeReserves,
 }
 
 func init() {
@@ -123,15 +126,23 @@ func (c *crashing) demandBlocks(what string, blocks []int, elements ...string) {
 func (c *crashing) openDirIsDurable() {
 	c.dir("a", "b", "c")
 	c.dir("known")
-	require.NoError(c, os.Mkdir(c.path("known", "others"), 0o700))
-	c.dir("known", "others")
+	require.NoError(c, os.MkdirAll(c.path("x", "y", "z"), 0o700))
+	c.dir("x", "y", "z")
+	require.NoError(c, os.MkdirAll(c.path("p", "q"), 0o700))
+	c.dir("p", "q", "r", "s")
+	require.NoError(c, os.MkdirAll(c.path("u", "v", "w"), 0o700))
+	link := filepath.Join(c.TempDir(), "link") // on another file system, which has links
+	require.NoError(c, os.Symlink(c.path("u", "v"), link))
+	c.handles = append(c.handles, c.openDir(filepath.Join(link, "w"), backend.DirOptions{Create: true}))
 	c.crash()
 	require.DirExists(c, c.path("a", "b", "c"), "the backend made all of it")
-	require.DirExists(c, c.path("known", "others"), "another process had made it")
+	require.DirExists(c, c.path("x", "y", "z"), "others had made all of it")
+	require.DirExists(c, c.path("p", "q", "r", "s"), "others had made what is above")
+	require.DirExists(c, c.path("u", "v", "w"), "others had made all of it, and the path leads through a link")
 }
 
 // syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
-// that died.
+// that died. And a Dir syncs its directory, not what is at its path by now.
 func (c *crashing) syncKeepsNames() {
 	changes := map[string]struct {
 		change func(d backend.Dir) error
@@ -154,7 +165,14 @@ func (c *crashing) syncKeepsNames() {
 			require.NoError(c, d.Sync())
 		}
 	}
+	moved := c.dir("was")
+	require.NoError(c, os.Rename(c.path("was"), c.path("is")))
+	c.dir("was") // a decoy
+	c.dir("is")  // for its name
+	c.handles = append(c.handles, c.create(moved, "new", block))
+	require.NoError(c, moved.Sync())
 	c.crash()
+	require.FileExists(c, c.path("is", "new"), "synced by a Dir whose directory was renamed, with another at its path")
 	for _, other := range []string{"the same Dir", "another Dir"} {
 		for name, x := range changes {
 			list, err := os.ReadDir(c.path(other, name))

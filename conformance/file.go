@@ -29,7 +29,7 @@ func fileChecks() []check {
 			says: "[F5] It is what the last Resize made it, through whichever open File."},
 		{group: groupFile, name: "ResizeCutsAndZeros", run: checkResize,
 			says: "[F6] What is below the old and the new size stays; beyond the old one the file reads as zeros, also where it was longer once."},
-		{group: groupFile, name: "ResizeReserves", run: checkResizeReserves, apart: checkResizeReserves,
+		{group: groupFile, name: "ResizeReserves", run: checkResizeReserves, apart: checkResizeReserves, fuse: true,
 			says: "[F7] Space is reserved as by Create; where it cannot be, the error is one of those of Create, and the file as it was."},
 		{group: groupFile, name: "ReadOnlySync", run: checkFileSyncReadOnly,
 			says: "[F10] It works on a file of a read-only Dir."},

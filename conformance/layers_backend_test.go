@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -73,6 +74,13 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 
 func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
 	d.did("create")
+	if extend := d.m.bug.extend; extend != nil && size > 0 {
+		f, err := d.Dir.Create(name, 0)
+		if err == nil {
+			err = extend(filepath.Join(d.path, name), size)
+		}
+		return d.wrap(f, name, 0, err)
+	}
 	f, err := d.Dir.Create(name, size)
 	return d.wrap(f, name, 0, err)
 }
@@ -122,6 +130,15 @@ type mutantFile struct {
 	written int64 // how far the file was ever written
 	wrote   bool
 	late    sync.WaitGroup
+}
+
+func (f *mutantFile) Resize(size int64) error {
+	if extend := f.m.bug.extend; extend != nil {
+		if old, err := f.Size(); err != nil || size > old {
+			return errors.Join(err, extend(f.File.(posix.File).Path(), size))
+		}
+	}
+	return f.File.Resize(size)
 }
 
 func (f *mutantFile) Sync() error {

@@ -37,6 +37,8 @@ type bug struct {
 	// queue carries out a batch in the place of the real one; it returns when the batch is to
 	// be returned.
 	queue func(b *backend.Batch)
+	// extend makes the file at a path longer.
+	extend func(path string, size int64) error
 	// openDir opens a directory.
 	openDir func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error)
 }
@@ -100,6 +102,32 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Backend/OpenDirIsDurable"},
 	},
 	{
+		name: "DirsAboveNotSynced", what: "of directories that are there only the last one's name is synced", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); err == nil && o.Create {
+				o.Create = false
+				if err := syncPath(path + "/.."); err != nil {
+					return nil, err
+				}
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
+		name: "DirsAboveByName", what: "directories above are those that the path names, not those that it leads through", direct: posix.DirectOff,
+		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
+			if _, err := os.Stat(path); err == nil && o.Create {
+				o.Create = false
+				for p := filepath.Dir(path); p != "/"; p = filepath.Dir(p) {
+					_ = syncPath(p) // the root of another file system may refuse
+				}
+			}
+			return b.OpenDir(path, o)
+		}},
+		caughtBy: []string{"Backend/OpenDirIsDurable"},
+	},
+	{
 		name: "OthersDirNotSynced", what: "the name of a directory that is there is not synced", direct: posix.DirectOff,
 		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
 			if _, err := os.Stat(path); err == nil {
@@ -118,6 +146,16 @@ var layerMutants = []layerMutant{
 		name: "CleanDirNotSynced", what: "a directory is not synced by a Dir that changed nothing", direct: posix.DirectOff,
 		bug:      bug{syncDir: syncDirUnless("")},
 		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "DirSyncByPath", what: "a directory is synced by its path, which leads elsewhere by now", direct: posix.DirectOff,
+		bug:      bug{syncDir: func(d *mutantDir, _ string) error { return syncPath(d.path) }},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "SparseWithoutFallocate", what: "a file system without fallocate gets sparse files", direct: posix.DirectOff,
+		bug:      bug{extend: extendSparse},
+		caughtBy: []string{"Dir/CreateReserves", "File/ResizeReserves"},
 	},
 	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
@@ -216,6 +254,19 @@ func syncPath(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// extendSparse reserves where it can.
+func extendSparse(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, size)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = f.Truncate(size)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func pwrite(f *os.File, w *backend.Write) error {

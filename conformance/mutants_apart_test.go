@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -15,7 +16,7 @@ func apartMutants() []mutant {
 	if os.Geteuid() != 0 || !hasModes {
 		return nil
 	}
-	return []mutant{
+	list := []mutant{
 		{breaks: "files are sparse", check: "Dir/CreateReserves", system: true, hooks: hooks{
 			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
 				f, err := d.Dir.Create(name, 0)
@@ -69,20 +70,34 @@ func apartMutants() []mutant {
 				}
 				return f, err
 			}}},
-		{breaks: "the lock is known in one process only", check: "Dir/LockExcludes", system: true, hooks: innerLock()},
+		{breaks: "the lock is known in one process only", check: "Dir/LockExcludes", system: true, hooks: innerLock(false)},
 		{breaks: "the lock outlives a process that is killed", check: "Dir/LockEnds", system: true, hooks: lockFile()},
 	}
+	if lockInherited.lock != nil {
+		list = append(list, mutant{breaks: "child processes inherit the lock", check: "Dir/LockEnds", system: true, hooks: lockInherited})
+	}
+	return list
 }
 
-// innerLock is a lock that other processes do not see.
-func innerLock() hooks {
+// lockInherited is a lock on a descriptor that child processes inherit.
+var lockInherited hooks
+
+// innerLock is a lock that other processes do not see. A hasty one lets others in between the look
+// whether it is free and the taking.
+func innerLock(hasty bool) hooks {
 	var mu sync.Mutex
 	holders := map[string]*brokenDir{}
 	return hooks{
 		lock: func(d *brokenDir) error {
 			mu.Lock()
 			defer mu.Unlock()
-			if by := holders[d.path]; by != nil && by != d {
+			by := holders[d.path]
+			if hasty {
+				mu.Unlock()
+				runtime.Gosched()
+				mu.Lock()
+			}
+			if by != nil && by != d {
 				return backend.ErrLocked
 			}
 			holders[d.path] = d

@@ -85,6 +85,7 @@ func openMutants() []mutant {
 				}
 				return err
 			}}},
+		{breaks: "two that ask at the same time get the lock", check: "Dir/LockExcludes", hooks: innerLock(true)},
 		{breaks: "the lock is in the way of who holds it", check: "Dir/LockAgain", hooks: hooks{
 			lock: func(d *brokenDir) error {
 				if d.locked {

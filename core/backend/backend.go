@@ -64,8 +64,10 @@ type Backend interface {
 	// [B3] Without Create a missing directory is an error wrapping fs.ErrNotExist.
 	// [B4] With Create it makes a missing directory and those missing above it, of mode
 	// 0700 under any umask.
-	// [B5] With Create the directory's name is durable when OpenDir returns, whoever
-	// made it.
+	// [B5] With Create the names of the directory and of all above it, up to the root of
+	// their file system, are durable when OpenDir returns, whoever made them.
+	// A name in a directory that the caller may not read is left to whoever made it, if
+	// OpenDir did not: no system syncs what it does not let open.
 	// [B6] The path may lead through symbolic links, its last element included.
 	// [B7] A path that leads to something else than a directory is an error.
 	// [B8] The Dir stays the directory that was opened, also when its path leads
@@ -110,6 +112,8 @@ type Dir interface {
 	// of space.
 	// [D11] If space cannot be reserved the file is gone again, and the error wraps
 	// syscall.ENOSPC, EDQUOT or EFBIG.
+	// Of a file system that can reserve none at all it may wrap errors.ErrUnsupported, if the
+	// backend does not write zeros there.
 	Create(name string, size int64) (File, error)
 
 	// Open opens an existing file, for writing too unless the Dir is read-only.

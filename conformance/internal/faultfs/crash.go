@@ -69,6 +69,7 @@ func (l *loser) node(n *node) *node {
 	if !n.isDir {
 		left.base = l.content(n)
 		left.data = slices.Clone(left.base)
+		left.take(0, int64(len(left.data)))
 		return left
 	}
 	left.entries = map[string]*node{}

@@ -41,16 +41,34 @@ func (i *inode) Write(ctx context.Context, _ fs.FileHandle, data []byte, off int
 		if r.Short && !writtenBack(ctx) {
 			data = data[:(len(data)/2+sector-1)/sector*sector]
 		}
+		if errno := i.space(off, int64(len(data))); errno != 0 {
+			return errno
+		}
 		i.n.change(change{off: off, data: bytes.Clone(data)})
 		return 0
 	})
 	return uint32(len(data)), errno
 }
 
+// space takes space for a part of the file, if there is any.
+func (i *inode) space(off, size int64) syscall.Errno {
+	if !i.n.grows(off, size) {
+		return 0
+	}
+	if r := i.tree.rules.hit(OpGrow); r != nil {
+		return r.Errno
+	}
+	i.n.take(off, size)
+	return 0
+}
+
 func (i *inode) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mode uint32) syscall.Errno {
 	return i.tree.do(OpAllocate, func(*Rule) syscall.Errno {
 		if mode != 0 {
 			return syscall.EOPNOTSUPP
+		}
+		if errno := i.space(int64(off), int64(size)); errno != 0 {
+			return errno
 		}
 		if end := int64(off + size); end > int64(len(i.n.data)) {
 			i.n.change(change{off: end})

@@ -17,6 +17,8 @@ const (
 	OpCreate   = "create"
 	OpRename   = "rename"
 	OpRemove   = "unlink"
+	// OpGrow is a write, or a fallocate, that takes space which the file does not have yet.
+	OpGrow = "grow"
 )
 
 // Rule makes operations fail.

@@ -22,6 +22,8 @@ type node struct {
 	base    []byte
 	changes []change
 	seq     uint64
+	// taken are the pages of a file that it has space for.
+	taken []bool
 
 	// entries are a directory's, as programs see them; durable are those of the last sync.
 	entries, durable map[string]*node
@@ -54,6 +56,32 @@ func (n *node) change(c change) {
 	c.seq = n.seq
 	n.data, n.mtime = c.apply(n.data), time.Now()
 	n.changes = append(n.changes, c)
+	if left := pages(int64(len(n.data))); left < int64(len(n.taken)) {
+		n.taken = n.taken[:left:left]
+	}
+}
+
+// page is the unit in which files take space.
+const page = 4096
+
+// pages is how many a size takes.
+func pages(size int64) int64 { return (size + page - 1) / page }
+
+// grows says whether a file has no space yet for some of a part.
+func (n *node) grows(off, size int64) bool {
+	end := pages(off + size)
+	return size > 0 && (end > int64(len(n.taken)) || slices.Contains(n.taken[off/page:end], false))
+}
+
+// take takes space for a part of a file.
+func (n *node) take(off, size int64) {
+	end := pages(off + size)
+	if missing := end - int64(len(n.taken)); missing > 0 {
+		n.taken = append(n.taken, make([]bool, missing)...)
+	}
+	for i := off / page; i < end; i++ {
+		n.taken[i] = true
+	}
 }
 
 // sync makes the changes up to one durable.

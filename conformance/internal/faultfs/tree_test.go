@@ -113,3 +113,19 @@ func TestRules(t *testing.T) {
 	require.Contains(t, list, true)
 	require.Contains(t, list, false)
 }
+
+// A file takes space for what was written or reserved, and gives back what is cut off.
+func TestSpace(t *testing.T) {
+	_, f := file()
+	f.change(change{off: 10 * page})
+	require.True(t, f.grows(0, 1), "a hole")
+	f.take(3*page-1, 2)
+	require.False(t, f.grows(2*page, 2*page))
+	require.True(t, f.grows(2*page-1, 2))
+	require.True(t, f.grows(3*page, page+1))
+	require.False(t, f.grows(9*page, 0), "nothing")
+	f.change(change{off: 2*page + 1})
+	require.False(t, f.grows(2*page, page))
+	f.change(change{off: 10 * page})
+	require.True(t, f.grows(3*page, 1), "it was cut off")
+}
