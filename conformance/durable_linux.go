@@ -86,7 +86,14 @@ func (c *crashing) openFile(d backend.Dir, name string) backend.File {
 
 func (c *crashing) newQueue(d backend.Dir) backend.Queue {
 	c.Helper()
-	q := c.queue(d, 1)
+	return c.newQueueFor(d, backend.QueueOptions{Depth: 1})
+}
+
+func (c *crashing) newQueueFor(d backend.Dir, o backend.QueueOptions) backend.Queue {
+	c.Helper()
+	q, err := d.Queue(o)
+	require.NoError(c, err)
+	c.closing("Queue", q)
 	c.handles = append(c.handles, q)
 	return q
 }
@@ -193,6 +200,17 @@ func (c *crashing) syncKeepsContent() {
 }
 
 func (c *crashing) syncedWrites() {
+	c.syncedAmongOthers()
+	for name, o := range map[string]backend.QueueOptions{
+		"one queue": {Depth: 4}, "one of many queues": {Depth: 4, Many: true},
+	} {
+		c.syncedNeighbours(name, o)
+		c.syncedInFlight(name, o)
+	}
+}
+
+// syncedAmongOthers: those beside a synced write are of another file, or of another place.
+func (c *crashing) syncedAmongOthers() {
 	d := c.dir("d")
 	q := c.newQueue(d)
 	f, g := c.newFile(d, "f", 8), c.newFile(d, "g", 8)
@@ -206,6 +224,45 @@ func (c *crashing) syncedWrites() {
 	c.demandBlocks("a synced write later", []int{6}, "d", "f")
 	c.demandBlocks("a synced write between those to another file", []int{3}, "d", "g")
 	c.demandBlocks("two synced writes", []int{0, 7}, "d", "g")
+}
+
+// syncedNeighbours: writes that continue each other may be carried out as one, which is synced if
+// any of them is to be. Each pair has a file: the sync of one must not help the other.
+func (c *crashing) syncedNeighbours(name string, o backend.QueueOptions) {
+	d := c.dir("neighbours")
+	q := c.newQueueFor(d, o)
+	f, g, h := c.newFile(d, "f", 4), c.newFile(d, "g", 4), c.newFile(d, "h", 4)
+	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 2, true))
+	c.write(q, c.blockWrite(q, g, 1, true), c.blockWrite(q, g, 2, false))
+	c.write(q, c.blockWrite(q, h, 1, false), c.blockWrite(q, h, 2, true), c.blockWrite(q, h, 3, false))
+	c.crash()
+	c.demandBlocks(name+": synced behind a write that is not", []int{2}, "neighbours", "f")
+	c.demandBlocks(name+": synced before a write that is not", []int{1}, "neighbours", "g")
+	c.demandBlocks(name+": synced between writes that are not", []int{2}, "neighbours", "h")
+	require.NoError(c, os.RemoveAll(c.path("neighbours")))
+}
+
+// syncedInFlight: as many batches as there may be are on their way at once.
+func (c *crashing) syncedInFlight(name string, o backend.QueueOptions) {
+	d := c.dir("flight")
+	q := c.newQueueFor(d, o)
+	deep := min(q.Limits().Depth, o.Depth)
+	f, g := c.newFile(d, "f", int64(deep)), c.newFile(d, "g", int64(deep))
+	var even, odd []int
+	for i := range deep {
+		if i%2 == 0 {
+			even = append(even, i)
+			c.submit(q, c.blockWrite(q, f, i, true))
+		} else {
+			odd = append(odd, i)
+			c.submit(q, c.blockWrite(q, g, i, true))
+		}
+	}
+	c.waitAll(q, deep)
+	c.crash()
+	c.demandBlocks(name+": one of several batches in flight", even, "flight", "f")
+	c.demandBlocks(name+": one of several batches in flight", odd, "flight", "g")
+	require.NoError(c, os.RemoveAll(c.path("flight")))
 }
 
 // syncWithoutData: what one queue wrote is synced by another.

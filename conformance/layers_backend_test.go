@@ -60,7 +60,7 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 		return nil, err
 	}
 	m := &mutantFile{File: f, m: d.m, written: written}
-	if d.m.bug.queue == nil || d.readOnly {
+	if d.m.bug.queue == nil && d.m.bug.deep == nil || d.readOnly {
 		return m, nil
 	}
 	flags := os.O_RDWR
@@ -111,7 +111,8 @@ func (d *mutantDir) Queue(o backend.QueueOptions) (backend.Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}}, nil
+	unsynced := d.m.bug.unsynced != nil && d.m.bug.unsynced(o)
+	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}, unsynced: unsynced}, nil
 }
 
 // mutantFile is a file of a mutant. Its own descriptor is for mutants that write themselves.
@@ -149,8 +150,18 @@ func (f *mutantFile) Close() error {
 // mutantQueue gives the real queue the files that it knows.
 type mutantQueue struct {
 	backend.Queue
-	m       *layerMutant
-	batches map[*backend.Batch]inFlight
+	m        *layerMutant
+	batches  map[*backend.Batch]inFlight
+	unsynced bool
+	held     []*backend.Batch // of a mutant with deep: they are carried out
+}
+
+func (q *mutantQueue) Limits() backend.Limits {
+	l := q.Queue.Limits()
+	if q.m.bug.deep != nil {
+		l.Depth = 4
+	}
+	return l
 }
 
 // inFlight is what a batch was when it was submitted.
@@ -160,12 +171,18 @@ type inFlight struct {
 }
 
 func (q *mutantQueue) Submit(b *backend.Batch) error {
+	if q.m.bug.deep != nil {
+		q.m.bug.deep(b, len(q.held))
+		q.held = append(q.held, b)
+		return nil
+	}
 	x := inFlight{writes: b.Writes}
 	for i := range b.Writes {
 		w := &b.Writes[i]
 		if q.m.bug.write != nil {
 			q.m.bug.write(w)
 		}
+		w.Sync = w.Sync && !q.unsynced
 		f := w.File.(*mutantFile)
 		f.written = max(f.written, w.Offset+int64(len(w.Data)))
 		x.files = append(x.files, f)
@@ -182,6 +199,11 @@ func (q *mutantQueue) Submit(b *backend.Batch) error {
 }
 
 func (q *mutantQueue) Wait() (*backend.Batch, error) {
+	if len(q.held) > 0 {
+		b := q.held[0]
+		q.held = q.held[1:]
+		return b, nil
+	}
 	b, err := q.Queue.Wait()
 	if b != nil {
 		x := q.batches[b]

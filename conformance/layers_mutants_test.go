@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,10 @@ type bug struct {
 	// queue carries out a batch in the place of the real one; it returns when the batch is to
 	// be returned.
 	queue func(b *backend.Batch)
+	// deep is queue for one that takes several batches, and knows how many are in flight.
+	deep func(b *backend.Batch, inFlight int)
+	// unsynced says which queues drop the syncs of their writes.
+	unsynced func(o backend.QueueOptions) bool
 	// openDir opens a directory.
 	openDir func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error)
 }
@@ -128,6 +133,33 @@ var layerMutants = []layerMutant{
 					return nil
 				}
 				synced = true
+				return datasync(f)
+			})
+		}},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "RunSyncedAsItsFirst", what: "adjacent writes are one, synced as the first of them", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queueRuns(b, func(run []backend.Write) bool { return run[0].Sync }) }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "RunSyncedAsItsLast", what: "adjacent writes are one, synced as the last of them", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queueRuns(b, func(run []backend.Write) bool { return run[len(run)-1].Sync }) }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "ManyNotSynced", what: "writes are not synced by a queue that is one of many", direct: posix.DirectOff,
+		bug:      bug{unsynced: func(o backend.QueueOptions) bool { return o.Many }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "SyncShared", what: "a batch is not synced while another one is in flight, whose sync is to do for both", direct: posix.DirectOff,
+		bug: bug{deep: func(b *backend.Batch, inFlight int) {
+			queuePlain(b, pwrite, func(f *os.File) error {
+				if inFlight > 0 {
+					return nil
+				}
 				return datasync(f)
 			})
 		}},
@@ -236,6 +268,28 @@ func queuePlain(b *backend.Batch, write func(*os.File, *backend.Write) error, sy
 		if w.Sync && w.Err == nil {
 			w.Err = sync(f.own)
 		}
+	}
+}
+
+// queueRuns writes a batch, and syncs adjacent writes if something of them says so.
+func queueRuns(b *backend.Batch, synced func(run []backend.Write) bool) {
+	ws := b.Writes
+	for i := 0; i < len(ws); {
+		n := 1
+		for i+n < len(ws) && ws[i+n].File == ws[i].File && len(ws[i+n-1].Data) > 0 &&
+			ws[i+n].Offset == ws[i+n-1].Offset+int64(len(ws[i+n-1].Data)) {
+			n++
+		}
+		run := ws[i : i+n]
+		all := slices.Clone(run)
+		for k := range all {
+			all[k].Sync = k == len(all)-1 && synced(run)
+		}
+		queuePlain(&backend.Batch{Writes: all}, pwrite, datasync)
+		for k := range run {
+			run[k].Err = all[k].Err
+		}
+		i += n
 	}
 }
 
