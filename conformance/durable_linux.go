@@ -137,68 +137,6 @@ func (c *crashing) openDirIsDurable() {
 	require.DirExists(c, c.path("known", "others"), "another process had made it")
 }
 
-// syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
-// that died.
-func (c *crashing) syncKeepsNames() {
-	changes := map[string]struct {
-		change func(d backend.Dir) error
-		want   []string
-	}{
-		"create":  {func(d backend.Dir) error { c.handles = append(c.handles, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
-		"rename":  {func(d backend.Dir) error { return d.Rename("a", "z") }, []string{"b", "z"}},
-		"replace": {func(d backend.Dir) error { return d.Rename("a", "b") }, []string{"b"}},
-		"remove":  {func(d backend.Dir) error { return d.Remove("a") }, []string{"b"}},
-	}
-	for _, other := range []string{"the same Dir", "another Dir"} {
-		for name, x := range changes {
-			d := c.dir(other, name)
-			c.newFile(d, "a", 1)
-			c.newFile(d, "b", 1)
-			require.NoError(c, x.change(d))
-			if other == "another Dir" {
-				d = c.dir(other, name)
-			}
-			require.NoError(c, d.Sync())
-		}
-	}
-	c.crash()
-	for _, other := range []string{"the same Dir", "another Dir"} {
-		for name, x := range changes {
-			list, err := os.ReadDir(c.path(other, name))
-			require.NoError(c, err)
-			var got []string
-			for _, e := range list {
-				got = append(got, e.Name())
-			}
-			require.Equal(c, x.want, got, "after a crash, %s, which %s synced", name, other)
-		}
-	}
-}
-
-func (c *crashing) syncKeepsContent() {
-	d := c.dir("d")
-	q := c.newQueue(d)
-	f := c.newFile(d, "written", 4)
-	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 3, false))
-	grown := c.newFile(d, "grown", 1)
-	require.NoError(c, grown.Resize(3*block))
-	cut := c.newFile(d, "cut", 4)
-	c.write(q, c.blockWrite(q, cut, 0, false))
-	require.NoError(c, cut.Resize(2*block))
-	later := c.dir("d")
-	for _, name := range []string{"written", "grown", "cut"} {
-		require.NoError(c, c.openFile(later, name).Sync())
-	}
-	c.crash()
-	c.demandBlocks("written by another File", []int{1, 3}, "d", "written")
-	c.demandBlocks("written by another File, and cut", []int{0}, "d", "cut")
-	for name, want := range map[string]int64{"written": 4 * block, "grown": 3 * block, "cut": 2 * block} {
-		fi, err := os.Stat(c.path("d", name))
-		require.NoError(c, err)
-		require.Equal(c, want, fi.Size(), "size of %s after a crash", name)
-	}
-}
-
 func (c *crashing) syncedWrites() {
 	c.syncedAmongOthers()
 	for name, o := range map[string]backend.QueueOptions{

@@ -49,7 +49,16 @@ type mutantDir struct {
 	last string // operation on names
 }
 
+// changes are the paths of the directories and files that mutants of this process have changed.
+var changes sync.Map
+
+func changedHere(path string) bool {
+	_, ok := changes.Load(path)
+	return ok
+}
+
 func (d *mutantDir) did(op string) {
+	changes.Store(d.path, true)
 	d.mu.Lock()
 	d.last = op
 	d.mu.Unlock()
@@ -59,7 +68,7 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 	if err != nil {
 		return nil, err
 	}
-	m := &mutantFile{File: f, m: d.m, written: written}
+	m := &mutantFile{File: f, m: d.m, path: filepath.Join(d.path, name), written: written}
 	if d.m.bug.queue == nil && d.m.bug.deep == nil || d.readOnly {
 		return m, nil
 	}
@@ -74,6 +83,7 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
 	d.did("create")
 	f, err := d.Dir.Create(name, size)
+	changes.Store(filepath.Join(d.path, name), true)
 	return d.wrap(f, name, 0, err)
 }
 
@@ -88,6 +98,7 @@ func (d *mutantDir) Open(name string) (backend.File, error) {
 
 func (d *mutantDir) Rename(a, b string) error {
 	d.did("rename")
+	changes.Store(filepath.Join(d.path, b), true)
 	return d.Dir.Rename(a, b)
 }
 
@@ -119,10 +130,16 @@ func (d *mutantDir) Queue(o backend.QueueOptions) (backend.Queue, error) {
 type mutantFile struct {
 	backend.File
 	m       *layerMutant
+	path    string
 	own     *os.File
 	written int64 // how far the file was ever written
 	wrote   bool
 	late    sync.WaitGroup
+}
+
+func (f *mutantFile) Resize(size int64) error {
+	changes.Store(f.path, true)
+	return f.File.Resize(size)
 }
 
 func (f *mutantFile) Sync() error {
@@ -184,6 +201,9 @@ func (q *mutantQueue) Submit(b *backend.Batch) error {
 		}
 		w.Sync = w.Sync && !q.unsynced
 		f := w.File.(*mutantFile)
+		if len(w.Data) > 0 {
+			changes.Store(f.path, true)
+		}
 		f.written = max(f.written, w.Offset+int64(len(w.Data)))
 		x.files = append(x.files, f)
 	}

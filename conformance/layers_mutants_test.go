@@ -96,7 +96,7 @@ var layerMutants = []layerMutant{
 		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
 			if o.Create {
 				o.Create = false
-				if err := errors.Join(os.MkdirAll(path, 0o700), syncPath(filepath.Dir(path))); err != nil {
+				if err := errors.Join(os.MkdirAll(path, 0o700), syncFile(filepath.Dir(path))); err != nil {
 					return nil, err
 				}
 			}
@@ -123,6 +123,26 @@ var layerMutants = []layerMutant{
 		name: "CleanDirNotSynced", what: "a directory is not synced by a Dir that changed nothing", direct: posix.DirectOff,
 		bug:      bug{syncDir: syncDirUnless("")},
 		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "OthersNamesNotSynced", what: "a directory is not synced in which this process changed nothing", direct: posix.DirectOff,
+		bug: bug{syncDir: func(d *mutantDir, _ string) error {
+			if !changedHere(d.path) {
+				return nil
+			}
+			return d.Dir.Sync()
+		}},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "OthersFileNotSynced", what: "a file is not synced in which this process changed nothing", direct: posix.DirectOff,
+		bug: bug{sync: func(f *mutantFile) error {
+			if !changedHere(f.path) {
+				return nil
+			}
+			return f.File.Sync()
+		}},
+		caughtBy: []string{"File/SyncKeepsContent"},
 	},
 	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
@@ -240,14 +260,6 @@ func syncDirUnless(op string) func(*mutantDir, string) error {
 		}
 		return d.Dir.Sync()
 	}
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 func pwrite(f *os.File, w *backend.Write) error {

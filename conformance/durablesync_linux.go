@@ -1,0 +1,145 @@
+//go:build !386 && !arm
+
+package conformance
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/core/backend"
+)
+
+// syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
+// that died.
+func (c *crashing) syncKeepsNames() {
+	c.othersNames()
+	changes := map[string]struct {
+		change func(d backend.Dir) error
+		want   []string
+	}{
+		"create":  {func(d backend.Dir) error { c.handles = append(c.handles, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
+		"rename":  {func(d backend.Dir) error { return d.Rename("a", "z") }, []string{"b", "z"}},
+		"replace": {func(d backend.Dir) error { return d.Rename("a", "b") }, []string{"b"}},
+		"remove":  {func(d backend.Dir) error { return d.Remove("a") }, []string{"b"}},
+	}
+	for _, other := range []string{"the same Dir", "another Dir"} {
+		for name, x := range changes {
+			d := c.dir(other, name)
+			c.newFile(d, "a", 1)
+			c.newFile(d, "b", 1)
+			require.NoError(c, x.change(d))
+			if other == "another Dir" {
+				d = c.dir(other, name)
+			}
+			require.NoError(c, d.Sync())
+		}
+	}
+	c.crash()
+	for _, other := range []string{"the same Dir", "another Dir"} {
+		for name, x := range changes {
+			require.Equal(c, x.want, c.names(c.path(other, name)), "after a crash, %s, which %s synced", name, other)
+		}
+	}
+}
+
+// othersNames: what changed the names was not this backend, as after a process that died before it
+// came to the sync.
+func (c *crashing) othersNames() {
+	in := func(name string) func(string) string {
+		return func(file string) string { return c.path("others", name, file) }
+	}
+	changes := map[string]struct {
+		change func(at func(string) string) error
+		want   []string
+	}{
+		"create":  {func(at func(string) string) error { return os.WriteFile(at("new"), nil, 0o600) }, []string{"a", "b", "new"}},
+		"rename":  {func(at func(string) string) error { return os.Rename(at("a"), at("z")) }, []string{"b", "z"}},
+		"replace": {func(at func(string) string) error { return os.Rename(at("a"), at("b")) }, []string{"b"}},
+		"remove":  {func(at func(string) string) error { return os.Remove(at("a")) }, []string{"b"}},
+	}
+	for name, x := range changes {
+		at := in(name)
+		require.NoError(c, os.MkdirAll(at(""), 0o700))
+		require.NoError(c, errors.Join(os.WriteFile(at("a"), nil, 0o600), os.WriteFile(at("b"), nil, 0o600), c.syncAll(at(""))))
+		require.NoError(c, x.change(at))
+		d := c.openDir(at(""), backend.DirOptions{})
+		c.handles = append(c.handles, d)
+		require.NoError(c, d.Sync())
+	}
+	c.crash()
+	for name, x := range changes {
+		require.Equal(c, x.want, c.names(in(name)("")), "after a crash, %s, of another process, which a Dir synced", name)
+	}
+}
+
+// syncAll makes a directory on the file system durable with its names and those above it, by no
+// backend.
+func (c *crashing) syncAll(path string) error {
+	err := syncFile(path)
+	for err == nil && filepath.Clean(path) != filepath.Clean(c.path()) {
+		path = filepath.Dir(filepath.Clean(path))
+		err = syncFile(path)
+	}
+	return err
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// names are those in a directory.
+func (c *crashing) names(path string) (names []string) {
+	c.Helper()
+	list, err := os.ReadDir(path)
+	require.NoError(c, err)
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func (c *crashing) syncKeepsContent() {
+	c.othersContent()
+	d := c.dir("d")
+	q := c.newQueue(d)
+	f := c.newFile(d, "written", 4)
+	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 3, false))
+	grown := c.newFile(d, "grown", 1)
+	require.NoError(c, grown.Resize(3*block))
+	cut := c.newFile(d, "cut", 4)
+	c.write(q, c.blockWrite(q, cut, 0, false))
+	require.NoError(c, cut.Resize(2*block))
+	later := c.dir("d")
+	for _, name := range []string{"written", "grown", "cut"} {
+		require.NoError(c, c.openFile(later, name).Sync())
+	}
+	c.crash()
+	c.demandBlocks("written by another File", []int{1, 3}, "d", "written")
+	c.demandBlocks("written by another File, and cut", []int{0}, "d", "cut")
+	for name, want := range map[string]int64{"written": 4 * block, "grown": 3 * block, "cut": 2 * block} {
+		fi, err := os.Stat(c.path("d", name))
+		require.NoError(c, err)
+		require.Equal(c, want, fi.Size(), "size of %s after a crash", name)
+	}
+}
+
+// othersContent: who wrote was not this backend, and made nothing durable but the name.
+func (c *crashing) othersContent() {
+	path := c.path("others", "f")
+	require.NoError(c, os.MkdirAll(filepath.Dir(path), 0o700))
+	require.NoError(c, errors.Join(os.WriteFile(path, nil, 0o600), c.syncAll(filepath.Dir(path))))
+	content := append(filled(block, 0), filled(block, 1)...)
+	require.NoError(c, os.WriteFile(path, content, 0o600))
+	d := c.openDir(filepath.Dir(path), backend.DirOptions{})
+	c.handles = append(c.handles, d)
+	require.NoError(c, c.openFile(d, "f").Sync())
+	c.crash()
+	c.demandBlocks("written by another process", []int{0, 1}, "others", "f")
+}
