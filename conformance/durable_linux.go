@@ -21,6 +21,7 @@ var durables = map[string]func(*crashing){
 	"OpenDirIsDurable":       (*crashing).openDirIsDurable,
 	"SyncKeepsNames":         (*crashing).syncKeepsNames,
 	"SyncKeepsContent":       (*crashing).syncKeepsContent,
+	"SyncShowsTheDevice":     (*crashing).syncShowsTheDevice,
 	"SyncedWritesAreDurable": (*crashing).syncedWrites,
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,

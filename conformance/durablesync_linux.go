@@ -6,10 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/chronik-go/wal/core/backend"
+
+	"github.com/chronik-go/wal/conformance/internal/faultfs"
 )
 
 // syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
@@ -142,4 +145,47 @@ func (c *crashing) othersContent() {
 	require.NoError(c, c.openFile(d, "f").Sync())
 	c.crash()
 	c.demandBlocks("written by another process", []int{0, 1}, "others", "f")
+}
+
+// syncShowsTheDevice: a process writes, its sync fails, and it ends. The cache still shows what it
+// wrote, and the device does not hold it. A File of the backend is opened before or after.
+func (c *crashing) syncShowsTheDevice() {
+	const blocks = 9
+	var want []byte
+	for i := range blocks {
+		want = append(want, filled(block, i)...)
+	}
+	for _, when := range []string{"before", "after"} {
+		d := c.dir("d")
+		require.NoError(c, c.newFile(d, "f", blocks).Sync())
+		var f backend.File
+		if when == "before" {
+			f = c.openFile(d, "f")
+		}
+		other, err := os.OpenFile(c.path("d", "f"), os.O_RDWR, 0)
+		require.NoError(c, err)
+		for i := range blocks { // the failure takes some of the writes, not all
+			_, err = other.WriteAt(filled(block, i), int64(i)*block)
+			require.NoError(c, err)
+		}
+		require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
+		require.ErrorIs(c, other.Sync(), syscall.EIO)
+		require.NoError(c, c.fs.set(faultfs.Faults{}))
+		require.NoError(c, other.Close())
+		cached, err := os.ReadFile(c.path("d", "f"))
+		require.NoError(c, err)
+		c.same(want, cached, "the cache after a sync that failed")
+		if when == "after" {
+			f = c.openFile(d, "f")
+		}
+		synced := f.Sync()
+		shown := c.content(f)
+		c.crash()
+		if synced == nil {
+			held, err := os.ReadFile(c.path("d", "f"))
+			require.NoError(c, err)
+			c.same(held, shown, "read by a File opened %s another process failed to sync, after a Sync that succeeded", when)
+		}
+		require.NoError(c, os.RemoveAll(c.path("d")))
+	}
 }

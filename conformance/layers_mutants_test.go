@@ -145,6 +145,11 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"File/SyncKeepsContent"},
 	},
 	{
+		name: "CacheNotDropped", what: "File.Sync leaves the cache as it is", direct: posix.DirectOff,
+		bug:      bug{sync: func(f *mutantFile) error { return f.File.(posix.File).SyncData() }},
+		caughtBy: []string{"File/SyncShowsTheDevice"},
+	},
+	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
 		bug: bug{queue: func(b *backend.Batch) {
 			synced := false

@@ -6,9 +6,9 @@
 // never looks inside the bytes.
 //
 // Every promise has a number in brackets before it. Package conformance has one
-// check for each, which quotes it; what only a crash can show is shown by its crash
-// layers. A backend that breaks one loses data. Sentences without a number say what
-// is left to the caller, or to the backend. docs/backends.md explains it all.
+// check for each, which quotes it. A backend that breaks one loses data. Sentences
+// without a number say what is left to the caller, or to the backend.
+// docs/backends.md explains it all.
 //
 // These hold for every method:
 //
