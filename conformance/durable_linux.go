@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/stretchr/testify/require"
 
@@ -216,41 +215,4 @@ func (c *crashing) syncWithoutData() {
 	c.crash()
 	c.demandBlocks("synced without data", []int{0, 2}, "d", "f")
 	c.demandBlocks("synced without data by another queue", []int{1, 3}, "d", "g")
-}
-
-// failedSyncs: the kernel forgets what it could not sync, and calls the next sync a success.
-func (c *crashing) failedSyncs() {
-	syncs := map[string]func(q backend.Queue, f backend.File) error{
-		"write without data": func(q backend.Queue, f backend.File) error {
-			c.submit(q, backend.Write{File: f, Sync: true})
-			return c.waitBatch(q).Failed()
-		},
-		"write": func(q backend.Queue, f backend.File) error {
-			c.submit(q, c.blockWrite(q, f, 9, true))
-			return c.waitBatch(q).Failed()
-		},
-		"File.Sync": func(_ backend.Queue, f backend.File) error { return f.Sync() },
-	}
-	blocks := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
-	for first, fail := range syncs {
-		if first == "File.Sync" {
-			continue // it promises nothing of later ones
-		}
-		for second, sync := range syncs {
-			d := c.dir("d")
-			q, f := c.newQueue(d), c.newFile(d, "f", 10)
-			for _, i := range blocks {
-				c.write(q, c.blockWrite(q, f, i, false))
-			}
-			require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
-			require.Error(c, fail(q, f), "a %s whose sync fails", first)
-			err := sync(q, f)
-			require.NoError(c, c.fs.set(faultfs.Faults{}))
-			c.crash()
-			if err == nil {
-				c.demandBlocks("a "+first+" failed, a "+second+" behind it succeeded", blocks, "d", "f")
-			}
-			require.NoError(c, os.RemoveAll(c.path("d")))
-		}
-	}
 }

@@ -134,6 +134,7 @@ type mutantFile struct {
 	own     *os.File
 	written int64 // how far the file was ever written
 	wrote   bool
+	failed  error // for a mutant that keeps the first failure of a sync
 	late    sync.WaitGroup
 }
 

@@ -209,6 +209,21 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Queue/FailedSyncs"},
 	},
 	{
+		name: "SyncForgivenToOthers", what: "after a sync that failed it is another File whose success is believed", direct: posix.DirectOff,
+		bug: bug{queue: func(b *backend.Batch) {
+			for i := range b.Writes {
+				f := b.Writes[i].File.(*mutantFile)
+				queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, func(own *os.File) error {
+					if f.failed == nil {
+						f.failed = datasync(own)
+					}
+					return f.failed
+				})
+			}
+		}},
+		caughtBy: []string{"Queue/FailedSyncs"},
+	},
+	{
 		name: "ShortWritePassedOver", what: "a short write counts as complete", direct: posix.DirectOff,
 		bug: bug{queue: func(b *backend.Batch) {
 			queuePlain(b, func(f *os.File, w *backend.Write) error {
