@@ -1,5 +1,5 @@
-// Package example is an IO backend in about 200 lines of code: plain writes through the
-// page cache, each followed by fsync. It passes the conformance suite; docs/backends.md walks
+// Package example is an IO backend in about 200 lines of code: plain writes through the page
+// cache, each followed by fsync. It passes the conformance suite; docs/backends.md walks
 // through it. It is for Linux and is not registered: it is there to be read and to start from.
 package example
 
@@ -130,7 +130,7 @@ func (d *dir) Create(name string, size int64) (backend.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	created := &file{File: f, dir: d}
+	created := d.file(f)
 	if err := errors.Join(f.Chmod(0o600), created.Resize(size)); err != nil {
 		return nil, errors.Join(err, f.Close(), d.root.Remove(name))
 	}
@@ -154,7 +154,7 @@ func (d *dir) Open(name string) (backend.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{File: f, dir: d}, nil
+	return d.file(f), nil
 }
 
 func (d *dir) Rename(oldname, newname string) error {
@@ -183,12 +183,23 @@ func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) {
 
 func (d *dir) Close() error { return errors.Join(d.root.Close(), d.self.Close()) }
 
-// file is a File; its ReadAt and Close are those of os.File.
+// file is a File; its ReadAt is that of os.File.
 type file struct {
 	*os.File
 	dir    *dir
+	id     any // device and number
 	mu     sync.Mutex
 	failed error // of the first sync that failed
+}
+
+// failures are the errors of syncs that failed, by id: what is lost is lost to every File of the
+// file. Each stays until the File is closed that it is of; then the number may be another file's.
+var failures sync.Map
+
+func (d *dir) file(f *os.File) *file {
+	var st unix.Stat_t
+	_ = unix.Fstat(int(f.Fd()), &st) // of an open file: it does not fail
+	return &file{File: f, dir: d, id: [2]uint64{st.Dev, st.Ino}}
 }
 
 func (f *file) Size() (int64, error) {
@@ -224,10 +235,22 @@ func (f *file) Sync() error {
 func (f *file) flush() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err, known := failures.Load(f.id); known && f.failed == nil {
+		return err.(error)
+	}
 	if f.failed == nil {
-		f.failed = f.File.Sync()
+		if f.failed = f.File.Sync(); f.failed != nil && !errors.Is(f.failed, backend.ErrClosed) {
+			failures.Store(f.id, f.failed)
+		}
 	}
 	return f.failed
+}
+
+func (f *file) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	failures.CompareAndDelete(f.id, f.failed)
+	return f.File.Close()
 }
 
 // alignment is the size of a sector, which no device writes a part of.

@@ -30,8 +30,8 @@ type File interface {
 	// Descriptors are those to write with through the page cache and past it; the latter is
 	// -1 where the Dir is not direct. They are valid between Use and Done.
 	Descriptors() (buffered, direct int)
-	// Failure is the error of an earlier sync, after which no other one counts. Fail notes
-	// one.
+	// Failure is the error of an earlier sync, also of another open File of the same file,
+	// after which no other one counts. Fail notes one.
 	Failure() error
 	Fail(err error)
 	// SyncData makes the file's data durable as Sync does, but leaves the page cache alone.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -117,9 +118,11 @@ func (d *dir) create(name string, size int64) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{dir: d, path: filepath.Join(d.path, name), buffered: buffered}
-	err = extend(buffered, 0, size)
-	f.size.Store(size)
+	f, err := d.newFile(name, buffered)
+	if err == nil {
+		err = extend(buffered, 0, size)
+		f.size.Store(size)
+	}
 	if err == nil && d.direct {
 		f.direct, err = d.h.openDirect(name, buffered)
 	}
@@ -155,14 +158,22 @@ func (d *dir) open(name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{dir: d, path: filepath.Join(d.path, name), buffered: buffered}
-	if d.direct {
-		if f.direct, err = d.h.openDirect(name, buffered); err != nil {
-			_ = f.release()
-			return nil, err
-		}
+	f, err := d.newFile(name, buffered)
+	if err == nil && d.direct {
+		f.direct, err = d.h.openDirect(name, buffered)
+	}
+	if err != nil {
+		_ = f.release()
+		return nil, err
 	}
 	return f, nil
+}
+
+// newFile makes the file of a descriptor; it is to be released also if there is an error.
+func (d *dir) newFile(name string, buffered *os.File) (f *file, err error) {
+	f = &file{dir: d, path: filepath.Join(d.path, name), buffered: buffered}
+	f.id, err = idOf(buffered)
+	return f, err
 }
 
 func (d *dir) Rename(oldname, newname string) error {

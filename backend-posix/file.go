@@ -21,6 +21,7 @@ type file struct {
 	path     string // its name when it was opened, for messages only
 	buffered *os.File
 	direct   *os.File // nil: writes go through buffered
+	id       fileID
 
 	// size is what this file was last known to measure. Each Submit compares with it, and
 	// must not ask the kernel: on Linux since 6.13 (multigrain timestamps) a stat makes
@@ -31,9 +32,13 @@ type file struct {
 	// syncMu makes "the sync failed" and the note of it one step. A failure is
 	// reported once per descriptor: with two syncs at the same time one gets it and
 	// the other gets nil for data that is just as lost.
-	syncMu sync.Mutex
-	failed atomic.Pointer[error] // the first failure of a sync
+	syncMu   sync.Mutex
+	failed   atomic.Pointer[error] // the first failure of a sync
+	released bool                  // guarded by failures.mu
 }
+
+// fileID is the device and the number of a file.
+type fileID struct{ dev, ino uint64 }
 
 var _ backend.File = (*file)(nil)
 
@@ -111,7 +116,9 @@ func (f *file) Sync() error {
 		return f.wrap("sync", err)
 	}
 	defer f.leave()
-	if err := f.syncData(); err != nil {
+	// Another File's failure is none of this one: nothing is claimed of what that one wrote,
+	// and what is left of it will be read.
+	if err := f.syncUnless(f.ownFailure); err != nil {
 		return err
 	}
 	// Pages that failed to be written, in this process or an earlier one, are clean
@@ -125,20 +132,31 @@ func (f *file) Sync() error {
 
 // syncData makes everything written to the file durable, once entered. After it
 // failed it fails for good: see the package comment.
-func (f *file) syncData() error {
+func (f *file) syncData() error { return f.syncUnless(f.failure) }
+
+// syncUnless syncs, unless there is a failure by then.
+func (f *file) syncUnless(failure func() error) error {
 	f.syncMu.Lock()
 	defer f.syncMu.Unlock()
-	if err := f.failure(); err != nil {
+	if err := failure(); err != nil {
 		return err
 	}
 	if err := datasync(f.buffered); err != nil {
 		f.fail(f.wrap("sync", err))
 	}
-	return f.failure()
+	return failure()
 }
 
-// failure returns the error of an earlier sync.
+// failure returns the error of an earlier sync, of the same file by another one too
+// that is open.
 func (f *file) failure() error {
+	if err := f.ownFailure(); err != nil {
+		return err
+	}
+	return failed.of(f)
+}
+
+func (f *file) ownFailure() error {
 	if err := f.failed.Load(); err != nil {
 		return *err
 	}
@@ -146,7 +164,11 @@ func (f *file) failure() error {
 }
 
 // fail notes that a sync, or a write that was its own sync, failed.
-func (f *file) fail(err error) { f.failed.CompareAndSwap(nil, &err) }
+func (f *file) fail(err error) {
+	if f.failed.CompareAndSwap(nil, &err) {
+		failed.add(f)
+	}
+}
 
 func (f *file) Close() error {
 	if err := f.close(f.release); err != nil {
@@ -156,6 +178,7 @@ func (f *file) Close() error {
 }
 
 func (f *file) release() error {
+	failed.remove(f)
 	err := f.buffered.Close()
 	if f.direct != nil {
 		err = errors.Join(err, f.direct.Close())

@@ -43,7 +43,12 @@ func TestFailedSyncStays(t *testing.T) {
 		both := carryOut(t, q, append(writes(f), writes(other)...)...)
 		assert.ErrorIs(t, both.Writes[0].Err, first)
 		assert.NoError(t, both.Writes[1].Err, "another file has nothing to do with it")
-		assert.NoError(t, openFile(t, d, "f").Sync(), "opened anew it is what the device holds")
+		again := openFile(t, d, "f")
+		assert.NoError(t, again.Sync(), "opened anew it is what the device holds")
+		assert.ErrorIs(t, carryOut(t, q, backend.Write{File: again, Sync: true}).Failed(), first)
+		assert.ErrorIs(t, carryOut(t, q, writes(again)...).Failed(), first)
+		require.NoError(t, f.Close())
+		assert.NoError(t, carryOut(t, q, writes(again)...).Failed(), "whoever had to know that it failed has closed it")
 	})
 }
 
@@ -80,4 +85,22 @@ func TestFailedSyncedWriteStays(t *testing.T) {
 		}
 		assert.NoError(t, carryOut(t, q, one).Failed(), "a write without Sync promises nothing")
 	})
+}
+
+// A failure that comes when the file is closed must not stay: the number of the file may be
+// another one's by then.
+func TestFailureEndsWithTheFile(t *testing.T) {
+	d := openDir(t, New(WithDirect(DirectOff)), tempDir(t), backend.DirOptions{})
+	f := create(t, d, "f", 4096)
+	g := openFile(t, d, "f").(File)
+	f.(File).Fail(os.ErrInvalid)
+	assert.ErrorIs(t, g.Failure(), os.ErrInvalid)
+	assert.NoError(t, create(t, d, "other", 4096).(File).Failure())
+	require.NoError(t, f.Close())
+	assert.NoError(t, g.Failure())
+	late := openFile(t, d, "f").(File)
+	require.NoError(t, late.Close())
+	late.Fail(os.ErrInvalid)
+	assert.NoError(t, g.Failure())
+	assert.Zero(t, failed.n.Load())
 }

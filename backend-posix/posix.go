@@ -26,7 +26,9 @@
 // A file whose sync failed stays failed: each later Sync, and each write with Sync,
 // reports the first failure and asks the device for nothing. The kernel reports a
 // lost page once and then forgets it, so a second try would return success without
-// the data (known as fsyncgate). Open the file anew to read what the device kept.
+// the data (known as fsyncgate). So does each write with Sync through another File
+// of the same file, until the one that failed is closed; its Sync may succeed, and
+// it then reads what the device kept.
 // Lack of space (ENOSPC, EDQUOT, EFBIG) reported by a write loses nothing that was
 // written before, and does not do this.
 //

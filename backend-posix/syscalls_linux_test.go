@@ -88,7 +88,7 @@ func TestSystemCalls(t *testing.T) {
 		"mkdir": {"mkdir direct", "fsync direct", "fsync ", "mkdir direct/a", "fsync direct/a", "fsync direct"},
 		"again": {"fsync direct", "fsync "}, // what is above what is there already
 
-		"direct/create":     {"fstat direct/a/f", "fallocate direct/a/f", "fstat direct/a/f", "fstat direct/a/f"},
+		"direct/create":     {"fstat direct/a/f", "fstat direct/a/f", "fallocate direct/a/f", "fstat direct/a/f", "fstat direct/a/f"},
 		"direct/sync":       {"pwritev2 direct/a/f RWF_DSYNC"},
 		"direct/no sync":    {"pwrite64 direct/a/f"},
 		"direct/adjacent":   {"pwritev2 direct/a/f RWF_DSYNC"},

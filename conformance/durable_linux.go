@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +21,7 @@ var durables = map[string]func(*crashing){
 	"OpenDirIsDurable":       (*crashing).openDirIsDurable,
 	"SyncKeepsNames":         (*crashing).syncKeepsNames,
 	"SyncKeepsContent":       (*crashing).syncKeepsContent,
+	"SyncShowsTheDevice":     (*crashing).syncShowsTheDevice,
 	"SyncedWritesAreDurable": (*crashing).syncedWrites,
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,
@@ -89,7 +89,14 @@ func (c *crashing) openFile(d backend.Dir, name string) backend.File {
 
 func (c *crashing) newQueue(d backend.Dir) backend.Queue {
 	c.Helper()
-	q := c.queue(d, 1)
+	return c.newQueueFor(d, backend.QueueOptions{Depth: 1})
+}
+
+func (c *crashing) newQueueFor(d backend.Dir, o backend.QueueOptions) backend.Queue {
+	c.Helper()
+	q, err := d.Queue(o)
+	require.NoError(c, err)
+	c.closing("Queue", q)
 	c.handles = append(c.handles, q)
 	return q
 }
@@ -141,76 +148,18 @@ func (c *crashing) openDirIsDurable() {
 	require.DirExists(c, c.path("u", "v", "w"), "others had made all of it, and the path leads through a link")
 }
 
-// syncKeepsNames: another Dir of the same directory syncs what one did, as a process does for one
-// that died. And a Dir syncs its directory, not what is at its path by now.
-func (c *crashing) syncKeepsNames() {
-	changes := map[string]struct {
-		change func(d backend.Dir) error
-		want   []string
-	}{
-		"create":  {func(d backend.Dir) error { c.handles = append(c.handles, c.create(d, "new", block)); return nil }, []string{"a", "b", "new"}},
-		"rename":  {func(d backend.Dir) error { return d.Rename("a", "z") }, []string{"b", "z"}},
-		"replace": {func(d backend.Dir) error { return d.Rename("a", "b") }, []string{"b"}},
-		"remove":  {func(d backend.Dir) error { return d.Remove("a") }, []string{"b"}},
-	}
-	for _, other := range []string{"the same Dir", "another Dir"} {
-		for name, x := range changes {
-			d := c.dir(other, name)
-			c.newFile(d, "a", 1)
-			c.newFile(d, "b", 1)
-			require.NoError(c, x.change(d))
-			if other == "another Dir" {
-				d = c.dir(other, name)
-			}
-			require.NoError(c, d.Sync())
-		}
-	}
-	moved := c.dir("was")
-	require.NoError(c, os.Rename(c.path("was"), c.path("is")))
-	c.dir("was") // a decoy
-	c.dir("is")  // for its name
-	c.handles = append(c.handles, c.create(moved, "new", block))
-	require.NoError(c, moved.Sync())
-	c.crash()
-	require.FileExists(c, c.path("is", "new"), "synced by a Dir whose directory was renamed, with another at its path")
-	for _, other := range []string{"the same Dir", "another Dir"} {
-		for name, x := range changes {
-			list, err := os.ReadDir(c.path(other, name))
-			require.NoError(c, err)
-			var got []string
-			for _, e := range list {
-				got = append(got, e.Name())
-			}
-			require.Equal(c, x.want, got, "after a crash, %s, which %s synced", name, other)
-		}
-	}
-}
-
-func (c *crashing) syncKeepsContent() {
-	d := c.dir("d")
-	q := c.newQueue(d)
-	f := c.newFile(d, "written", 4)
-	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 3, false))
-	grown := c.newFile(d, "grown", 1)
-	require.NoError(c, grown.Resize(3*block))
-	cut := c.newFile(d, "cut", 4)
-	c.write(q, c.blockWrite(q, cut, 0, false))
-	require.NoError(c, cut.Resize(2*block))
-	later := c.dir("d")
-	for _, name := range []string{"written", "grown", "cut"} {
-		require.NoError(c, c.openFile(later, name).Sync())
-	}
-	c.crash()
-	c.demandBlocks("written by another File", []int{1, 3}, "d", "written")
-	c.demandBlocks("written by another File, and cut", []int{0}, "d", "cut")
-	for name, want := range map[string]int64{"written": 4 * block, "grown": 3 * block, "cut": 2 * block} {
-		fi, err := os.Stat(c.path("d", name))
-		require.NoError(c, err)
-		require.Equal(c, want, fi.Size(), "size of %s after a crash", name)
-	}
-}
-
 func (c *crashing) syncedWrites() {
+	c.syncedAmongOthers()
+	for name, o := range map[string]backend.QueueOptions{
+		"one queue": {Depth: 4}, "one of many queues": {Depth: 4, Many: true},
+	} {
+		c.syncedNeighbours(name, o)
+		c.syncedInFlight(name, o)
+	}
+}
+
+// syncedAmongOthers: those beside a synced write are of another file, or of another place.
+func (c *crashing) syncedAmongOthers() {
 	d := c.dir("d")
 	q := c.newQueue(d)
 	f, g := c.newFile(d, "f", 8), c.newFile(d, "g", 8)
@@ -226,6 +175,45 @@ func (c *crashing) syncedWrites() {
 	c.demandBlocks("two synced writes", []int{0, 7}, "d", "g")
 }
 
+// syncedNeighbours: writes that continue each other may be carried out as one, which is synced if
+// any of them is to be. Each pair has a file: the sync of one must not help the other.
+func (c *crashing) syncedNeighbours(name string, o backend.QueueOptions) {
+	d := c.dir("neighbours")
+	q := c.newQueueFor(d, o)
+	f, g, h := c.newFile(d, "f", 4), c.newFile(d, "g", 4), c.newFile(d, "h", 4)
+	c.write(q, c.blockWrite(q, f, 1, false), c.blockWrite(q, f, 2, true))
+	c.write(q, c.blockWrite(q, g, 1, true), c.blockWrite(q, g, 2, false))
+	c.write(q, c.blockWrite(q, h, 1, false), c.blockWrite(q, h, 2, true), c.blockWrite(q, h, 3, false))
+	c.crash()
+	c.demandBlocks(name+": synced behind a write that is not", []int{2}, "neighbours", "f")
+	c.demandBlocks(name+": synced before a write that is not", []int{1}, "neighbours", "g")
+	c.demandBlocks(name+": synced between writes that are not", []int{2}, "neighbours", "h")
+	require.NoError(c, os.RemoveAll(c.path("neighbours")))
+}
+
+// syncedInFlight: as many batches as there may be are on their way at once.
+func (c *crashing) syncedInFlight(name string, o backend.QueueOptions) {
+	d := c.dir("flight")
+	q := c.newQueueFor(d, o)
+	deep := min(q.Limits().Depth, o.Depth)
+	f, g := c.newFile(d, "f", int64(deep)), c.newFile(d, "g", int64(deep))
+	var even, odd []int
+	for i := range deep {
+		if i%2 == 0 {
+			even = append(even, i)
+			c.submit(q, c.blockWrite(q, f, i, true))
+		} else {
+			odd = append(odd, i)
+			c.submit(q, c.blockWrite(q, g, i, true))
+		}
+	}
+	c.waitAll(q, deep)
+	c.crash()
+	c.demandBlocks(name+": one of several batches in flight", even, "flight", "f")
+	c.demandBlocks(name+": one of several batches in flight", odd, "flight", "g")
+	require.NoError(c, os.RemoveAll(c.path("flight")))
+}
+
 // syncWithoutData: what one queue wrote is synced by another.
 func (c *crashing) syncWithoutData() {
 	d, later := c.dir("d"), c.dir("d")
@@ -238,41 +226,4 @@ func (c *crashing) syncWithoutData() {
 	c.crash()
 	c.demandBlocks("synced without data", []int{0, 2}, "d", "f")
 	c.demandBlocks("synced without data by another queue", []int{1, 3}, "d", "g")
-}
-
-// failedSyncs: the kernel forgets what it could not sync, and calls the next sync a success.
-func (c *crashing) failedSyncs() {
-	syncs := map[string]func(q backend.Queue, f backend.File) error{
-		"write without data": func(q backend.Queue, f backend.File) error {
-			c.submit(q, backend.Write{File: f, Sync: true})
-			return c.waitBatch(q).Failed()
-		},
-		"write": func(q backend.Queue, f backend.File) error {
-			c.submit(q, c.blockWrite(q, f, 9, true))
-			return c.waitBatch(q).Failed()
-		},
-		"File.Sync": func(_ backend.Queue, f backend.File) error { return f.Sync() },
-	}
-	blocks := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
-	for first, fail := range syncs {
-		if first == "File.Sync" {
-			continue // it promises nothing of later ones
-		}
-		for second, sync := range syncs {
-			d := c.dir("d")
-			q, f := c.newQueue(d), c.newFile(d, "f", 10)
-			for _, i := range blocks {
-				c.write(q, c.blockWrite(q, f, i, false))
-			}
-			require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
-			require.Error(c, fail(q, f), "a %s whose sync fails", first)
-			err := sync(q, f)
-			require.NoError(c, c.fs.set(faultfs.Faults{}))
-			c.crash()
-			if err == nil {
-				c.demandBlocks("a "+first+" failed, a "+second+" behind it succeeded", blocks, "d", "f")
-			}
-			require.NoError(c, os.RemoveAll(c.path("d")))
-		}
-	}
 }

@@ -43,6 +43,8 @@ func fileChecks() []check {
 			says: "[F14] Where they cannot be brought any more while look runs, because the device fails or somebody has cut the file, look ends there and View returns an error."},
 		durable(groupFile, "SyncKeepsContent",
 			"[F8] Content and size are durable when it returns nil, whoever wrote them, also in an earlier process."),
+		durable(groupFile, "SyncShowsTheDevice",
+			"[F9] After it returned nil a read returns what the device holds, not what a cache holds that a failed write-back left behind."),
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"go/token"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -56,12 +55,6 @@ func TestEveryPromiseHasItsCheck(t *testing.T) {
 		assert.Empty(t, covered[id], "%s has a second check, %s", id, c.fullName())
 		covered[id] = c.fullName()
 		assert.False(t, c.run == nil && c.apart == nil, "%s does nothing", c.fullName())
-	}
-	for id, name := range shownByCrashes {
-		assert.Empty(t, covered[id], "%s is shown by %s", id, name)
-		assert.True(t, slices.ContainsFunc(checks(), func(c check) bool { return c.fullName() == name }),
-			"[%s] is to be shown by %s, which there is not", id, name)
-		covered[id] = name
 	}
 	for id, n := range ids {
 		assert.Equal(t, 1, n, "[%s] stands more than once in the contract", id)

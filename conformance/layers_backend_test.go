@@ -50,7 +50,16 @@ type mutantDir struct {
 	last string // operation on names
 }
 
+// changes are the paths of the directories and files that mutants of this process have changed.
+var changes sync.Map
+
+func changedHere(path string) bool {
+	_, ok := changes.Load(path)
+	return ok
+}
+
 func (d *mutantDir) did(op string) {
+	changes.Store(d.path, true)
 	d.mu.Lock()
 	d.last = op
 	d.mu.Unlock()
@@ -60,8 +69,8 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 	if err != nil {
 		return nil, err
 	}
-	m := &mutantFile{File: f, m: d.m, written: written}
-	if d.m.bug.queue == nil || d.readOnly {
+	m := &mutantFile{File: f, m: d.m, path: filepath.Join(d.path, name), written: written}
+	if d.m.bug.queue == nil && d.m.bug.deep == nil || d.readOnly {
 		return m, nil
 	}
 	flags := os.O_RDWR
@@ -82,6 +91,7 @@ func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
 		return d.wrap(f, name, 0, err)
 	}
 	f, err := d.Dir.Create(name, size)
+	changes.Store(filepath.Join(d.path, name), true)
 	return d.wrap(f, name, 0, err)
 }
 
@@ -96,6 +106,7 @@ func (d *mutantDir) Open(name string) (backend.File, error) {
 
 func (d *mutantDir) Rename(a, b string) error {
 	d.did("rename")
+	changes.Store(filepath.Join(d.path, b), true)
 	return d.Dir.Rename(a, b)
 }
 
@@ -119,16 +130,19 @@ func (d *mutantDir) Queue(o backend.QueueOptions) (backend.Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}}, nil
+	unsynced := d.m.bug.unsynced != nil && d.m.bug.unsynced(o)
+	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}, unsynced: unsynced}, nil
 }
 
 // mutantFile is a file of a mutant. Its own descriptor is for mutants that write themselves.
 type mutantFile struct {
 	backend.File
 	m       *layerMutant
+	path    string
 	own     *os.File
 	written int64 // how far the file was ever written
 	wrote   bool
+	failed  error // for a mutant that keeps the first failure of a sync
 	late    sync.WaitGroup
 }
 
@@ -138,6 +152,7 @@ func (f *mutantFile) Resize(size int64) error {
 			return errors.Join(err, extend(f.File.(posix.File).Path(), size))
 		}
 	}
+	changes.Store(f.path, true)
 	return f.File.Resize(size)
 }
 
@@ -166,8 +181,18 @@ func (f *mutantFile) Close() error {
 // mutantQueue gives the real queue the files that it knows.
 type mutantQueue struct {
 	backend.Queue
-	m       *layerMutant
-	batches map[*backend.Batch]inFlight
+	m        *layerMutant
+	batches  map[*backend.Batch]inFlight
+	unsynced bool
+	held     []*backend.Batch // of a mutant with deep: they are carried out
+}
+
+func (q *mutantQueue) Limits() backend.Limits {
+	l := q.Queue.Limits()
+	if q.m.bug.deep != nil {
+		l.Depth = 4
+	}
+	return l
 }
 
 // inFlight is what a batch was when it was submitted.
@@ -177,13 +202,22 @@ type inFlight struct {
 }
 
 func (q *mutantQueue) Submit(b *backend.Batch) error {
+	if q.m.bug.deep != nil {
+		q.m.bug.deep(b, len(q.held))
+		q.held = append(q.held, b)
+		return nil
+	}
 	x := inFlight{writes: b.Writes}
 	for i := range b.Writes {
 		w := &b.Writes[i]
 		if q.m.bug.write != nil {
 			q.m.bug.write(w)
 		}
+		w.Sync = w.Sync && !q.unsynced
 		f := w.File.(*mutantFile)
+		if len(w.Data) > 0 {
+			changes.Store(f.path, true)
+		}
 		f.written = max(f.written, w.Offset+int64(len(w.Data)))
 		x.files = append(x.files, f)
 	}
@@ -199,6 +233,11 @@ func (q *mutantQueue) Submit(b *backend.Batch) error {
 }
 
 func (q *mutantQueue) Wait() (*backend.Batch, error) {
+	if len(q.held) > 0 {
+		b := q.held[0]
+		q.held = q.held[1:]
+		return b, nil
+	}
 	b, err := q.Queue.Wait()
 	if b != nil {
 		x := q.batches[b]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type bug struct {
 	queue func(b *backend.Batch)
 	// extend makes the file at a path longer.
 	extend func(path string, size int64) error
+	// deep is queue for one that takes several batches, and knows how many are in flight.
+	deep func(b *backend.Batch, inFlight int)
+	// unsynced says which queues drop the syncs of their writes.
+	unsynced func(o backend.QueueOptions) bool
 	// openDir opens a directory.
 	openDir func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error)
 }
@@ -93,7 +98,7 @@ var layerMutants = []layerMutant{
 		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
 			if o.Create {
 				o.Create = false
-				if err := errors.Join(os.MkdirAll(path, 0o700), syncPath(filepath.Dir(path))); err != nil {
+				if err := errors.Join(os.MkdirAll(path, 0o700), syncFile(filepath.Dir(path))); err != nil {
 					return nil, err
 				}
 			}
@@ -106,7 +111,7 @@ var layerMutants = []layerMutant{
 		bug: bug{openDir: func(b backend.Backend, path string, o backend.DirOptions) (backend.Dir, error) {
 			if _, err := os.Stat(path); err == nil && o.Create {
 				o.Create = false
-				if err := syncPath(path + "/.."); err != nil {
+				if err := syncFile(path + "/.."); err != nil {
 					return nil, err
 				}
 			}
@@ -120,7 +125,7 @@ var layerMutants = []layerMutant{
 			if _, err := os.Stat(path); err == nil && o.Create {
 				o.Create = false
 				for p := filepath.Dir(path); p != "/"; p = filepath.Dir(p) {
-					_ = syncPath(p) // the root of another file system may refuse
+					_ = syncFile(p) // the root of another file system may refuse
 				}
 			}
 			return b.OpenDir(path, o)
@@ -149,13 +154,38 @@ var layerMutants = []layerMutant{
 	},
 	{
 		name: "DirSyncByPath", what: "a directory is synced by its path, which leads elsewhere by now", direct: posix.DirectOff,
-		bug:      bug{syncDir: func(d *mutantDir, _ string) error { return syncPath(d.path) }},
+		bug:      bug{syncDir: func(d *mutantDir, _ string) error { return syncFile(d.path) }},
 		caughtBy: []string{"Dir/SyncKeepsNames"},
 	},
 	{
 		name: "SparseWithoutFallocate", what: "a file system without fallocate gets sparse files", direct: posix.DirectOff,
 		bug:      bug{extend: extendSparse},
 		caughtBy: []string{"Dir/CreateReserves", "File/ResizeReserves"},
+	},
+	{
+		name: "OthersNamesNotSynced", what: "a directory is not synced in which this process changed nothing", direct: posix.DirectOff,
+		bug: bug{syncDir: func(d *mutantDir, _ string) error {
+			if !changedHere(d.path) {
+				return nil
+			}
+			return d.Dir.Sync()
+		}},
+		caughtBy: []string{"Dir/SyncKeepsNames"},
+	},
+	{
+		name: "OthersFileNotSynced", what: "a file is not synced in which this process changed nothing", direct: posix.DirectOff,
+		bug: bug{sync: func(f *mutantFile) error {
+			if !changedHere(f.path) {
+				return nil
+			}
+			return f.File.Sync()
+		}},
+		caughtBy: []string{"File/SyncKeepsContent"},
+	},
+	{
+		name: "CacheNotDropped", what: "File.Sync leaves the cache as it is", direct: posix.DirectOff,
+		bug:      bug{sync: func(f *mutantFile) error { return f.File.(posix.File).SyncData() }},
+		caughtBy: []string{"File/SyncShowsTheDevice"},
 	},
 	{
 		name: "OneSyncForABatch", what: "a batch is synced at its first synced write, not at later ones", direct: posix.DirectOff,
@@ -166,6 +196,33 @@ var layerMutants = []layerMutant{
 					return nil
 				}
 				synced = true
+				return datasync(f)
+			})
+		}},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "RunSyncedAsItsFirst", what: "adjacent writes are one, synced as the first of them", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queueRuns(b, func(run []backend.Write) bool { return run[0].Sync }) }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "RunSyncedAsItsLast", what: "adjacent writes are one, synced as the last of them", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queueRuns(b, func(run []backend.Write) bool { return run[len(run)-1].Sync }) }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "ManyNotSynced", what: "writes are not synced by a queue that is one of many", direct: posix.DirectOff,
+		bug:      bug{unsynced: func(o backend.QueueOptions) bool { return o.Many }},
+		caughtBy: []string{"Queue/SyncedWritesAreDurable"},
+	},
+	{
+		name: "SyncShared", what: "a batch is not synced while another one is in flight, whose sync is to do for both", direct: posix.DirectOff,
+		bug: bug{deep: func(b *backend.Batch, inFlight int) {
+			queuePlain(b, pwrite, func(f *os.File) error {
+				if inFlight > 0 {
+					return nil
+				}
 				return datasync(f)
 			})
 		}},
@@ -187,6 +244,21 @@ var layerMutants = []layerMutant{
 	{
 		name: "SyncForgiven", what: "after a sync that failed the success of the next one is believed", direct: posix.DirectOff,
 		bug:      bug{queue: func(b *backend.Batch) { queuePlain(b, pwrite, datasync) }},
+		caughtBy: []string{"Queue/FailedSyncs"},
+	},
+	{
+		name: "SyncForgivenToOthers", what: "after a sync that failed it is another File whose success is believed", direct: posix.DirectOff,
+		bug: bug{queue: func(b *backend.Batch) {
+			for i := range b.Writes {
+				f := b.Writes[i].File.(*mutantFile)
+				queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, func(own *os.File) error {
+					if f.failed == nil {
+						f.failed = datasync(own)
+					}
+					return f.failed
+				})
+			}
+		}},
 		caughtBy: []string{"Queue/FailedSyncs"},
 	},
 	{
@@ -248,14 +320,6 @@ func syncDirUnless(op string) func(*mutantDir, string) error {
 	}
 }
 
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // extendSparse reserves where it can.
 func extendSparse(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -287,6 +351,28 @@ func queuePlain(b *backend.Batch, write func(*os.File, *backend.Write) error, sy
 		if w.Sync && w.Err == nil {
 			w.Err = sync(f.own)
 		}
+	}
+}
+
+// queueRuns writes a batch, and syncs adjacent writes if something of them says so.
+func queueRuns(b *backend.Batch, synced func(run []backend.Write) bool) {
+	ws := b.Writes
+	for i := 0; i < len(ws); {
+		n := 1
+		for i+n < len(ws) && ws[i+n].File == ws[i].File && len(ws[i+n-1].Data) > 0 &&
+			ws[i+n].Offset == ws[i+n-1].Offset+int64(len(ws[i+n-1].Data)) {
+			n++
+		}
+		run := ws[i : i+n]
+		all := slices.Clone(run)
+		for k := range all {
+			all[k].Sync = k == len(all)-1 && synced(run)
+		}
+		queuePlain(&backend.Batch{Writes: all}, pwrite, datasync)
+		for k := range run {
+			run[k].Err = all[k].Err
+		}
+		i += n
 	}
 }
 

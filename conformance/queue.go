@@ -57,7 +57,7 @@ func queueChecks() []check {
 		durable(groupQueue, "SyncWithoutData",
 			"[Q22] Sync without Data makes durable every write to the file that Wait returned before the batch was submitted; of writes of the same batch it promises nothing."),
 		durable(groupQueue, "FailedSyncs",
-			"[Q24] After an error of a write with Sync the backend does not sync that file again of its own accord, and reports no later sync of it as done that is not."),
+			"[Q24] After an error of a write with Sync the backend does not sync that file again of its own accord, and reports no later sync of that File as done that is not, nor, while that File is open, a write with Sync through another one of the same file."),
 	}
 }
 

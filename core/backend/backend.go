@@ -6,9 +6,9 @@
 // never looks inside the bytes.
 //
 // Every promise has a number in brackets before it. Package conformance has one
-// check for each, which quotes it; what only a crash can show is shown by its crash
-// layers. A backend that breaks one loses data. Sentences without a number say what
-// is left to the caller, or to the backend. docs/backends.md explains it all.
+// check for each, which quotes it. A backend that breaks one loses data. Sentences
+// without a number say what is left to the caller, or to the backend.
+// docs/backends.md explains it all.
 //
 // These hold for every method:
 //
@@ -329,7 +329,9 @@ type Write struct {
 	// [Q23] A short write is finished by the backend or reported here, never passed over,
 	// and the error is that of the write that it belongs to.
 	// [Q24] After an error of a write with Sync the backend does not sync that file again
-	// of its own accord, and reports no later sync of it as done that is not.
+	// of its own accord, and reports no later sync of that File as done that is not, nor,
+	// while that File is open, a write with Sync through another one of the same file.
+	// Sync of another one may succeed: what it can read then is what the device holds.
 	Err error
 }
 

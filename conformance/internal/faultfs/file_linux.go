@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Open leaves the kernel its cache: what a sync that failed has lost is still read from there.
 func (i *inode) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, 0, 0
+	return nil, fuse.FOPEN_KEEP_CACHE, 0
 }
 
 func (i *inode) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {

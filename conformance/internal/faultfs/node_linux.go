@@ -13,9 +13,10 @@ import (
 // mount serves the tree.
 func (f *FS) mount() (err error) {
 	// FOPEN_DIRECT_IO is not for the files: no mapping would work, and a write with O_DSYNC
-	// would send no sync.
+	// would send no sync. The kernel keeps its cache as on a disk, whatever the times say.
 	f.server, err = fs.Mount(f.dir, &inode{tree: f.tree, n: f.tree.root}, &fs.Options{MountOptions: fuse.MountOptions{
 		DirectMountStrict: true, FsName: "chronik-faults", Name: "chronik", MaxWrite: 1 << 20, DisableXAttrs: true,
+		ExplicitDataCacheControl: true,
 	}})
 	return err
 }
@@ -77,7 +78,7 @@ func (i *inode) Create(ctx context.Context, name string, _, _ uint32, out *fuse.
 		made = i.child(ctx, n, out)
 		return 0
 	})
-	return made, nil, 0, errno
+	return made, nil, fuse.FOPEN_KEEP_CACHE, errno
 }
 
 func (i *inode) Tmpfile(ctx context.Context, _, _ uint32, out *fuse.EntryOut) (made *fs.Inode, _ fs.FileHandle, _ uint32, errno syscall.Errno) {
