@@ -24,7 +24,7 @@ func guarded(mem []byte, touch func()) (err error) {
 		if !ok || !contains(mem, fault.Addr()) {
 			panic(r) // a mistake elsewhere
 		}
-		err = fmt.Errorf("%w at address %#x: look for device errors in the kernel's log: %w", ErrFault, fault.Addr(), syscall.EIO)
+		err = fmt.Errorf("%w at address %#x: look for device errors in the kernel's log, or for who writes to what is only shown: %w", ErrFault, fault.Addr(), syscall.EIO)
 	}()
 	touch()
 	return nil

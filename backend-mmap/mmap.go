@@ -20,7 +20,7 @@
 //
 // # Platforms
 //
-// Linux, macOS and FreeBSD. On 32-bit systems at most 64 MiB of a file are mapped at a time.
+// Linux, macOS and FreeBSD. On 32-bit systems at most 64 MiB of a file are mapped for writing at a time.
 package mmap
 
 import (

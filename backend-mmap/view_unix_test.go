@@ -6,10 +6,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	wal "github.com/chronik-go/wal/core"
 )
@@ -61,4 +64,45 @@ func TestGuardedTakesItsOwnFaultsOnly(t *testing.T) {
 	var nothing *int
 	require.Panics(t, func() { _ = guarded(make([]byte, 10), func() { *nothing = 1 }) })
 	require.PanicsWithValue(t, "mine", func() { _ = guarded(make([]byte, 10), func() { panic("mine") }) })
+	mine, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, unix.Munmap(mine)) }()
+	touch := func() { mine[0]++ }
+	require.ErrorIs(t, guarded(mine, touch), ErrFault)
+	require.Panics(t, func() { _ = guarded(make([]byte, 10), touch) })
+	require.False(t, debug.SetPanicOnFault(false), "it is as it was")
+}
+
+// Closing a log waits until what is shown of its files has been seen: the next writer may use them
+// for something else.
+func TestCloseWaitsForVisit(t *testing.T) {
+	ctx := t.Context()
+	m, err := wal.Open(t.TempDir(), wal.WithBackend(New()))
+	require.NoError(t, err)
+	for range 10 {
+		_, err := m.Append(ctx, "t", 0, wal.Record{Value: []byte("x")})
+		require.NoError(t, err)
+	}
+	closed := make(chan error, 1)
+	seen, again := 0, []error(nil)
+	m.Visit(ctx, func(_ wal.Entry, err error) bool {
+		require.NoError(t, err)
+		if seen++; seen == 1 {
+			go func() { closed <- m.Close() }()
+			for again == nil { // until the log is closing
+				runtime.Gosched()
+				m.Visit(ctx, func(_ wal.Entry, err error) bool {
+					if err != nil {
+						again = append(again, err)
+					}
+					return false
+				})
+			}
+		}
+		require.Empty(t, closed)
+		return true
+	})
+	require.Equal(t, 10, seen)
+	require.Equal(t, []error{wal.ErrClosed}, again)
+	require.NoError(t, <-closed)
 }

@@ -3,8 +3,10 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
+	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -88,6 +90,7 @@ func (s *shard) release() error {
 	if s.commit.queue != nil {
 		errs = append(errs, s.commit.queue.Close())
 	}
+	s.views.Wait() // the next writer, of another process say, may use their files again
 	for _, g := range slices.Concat(s.segments.all(), s.keeper.dropped, s.retired) {
 		errs = append(errs, g.file.Close())
 	}
@@ -95,6 +98,29 @@ func (s *shard) release() error {
 		errs = append(errs, s.dir.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// closed returns ErrClosed in place of an error that comes of the log's being closed.
+func (s *shard) closed(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || errors.Is(err, backend.ErrClosed) || errors.Is(err, fs.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
+// view looks at a file. The log does not end meanwhile.
+func (s *shard) view(v backend.Viewer, at int64, n int, look func(data []byte)) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.views.Add(1)
+	s.mu.Unlock()
+	defer s.views.Done()
+	return v.View(at, n, look)
 }
 
 // notify wakes the partition's followers. The caller holds p.mu.

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
-	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -116,7 +114,7 @@ func (c *cursor) advance() error {
 	if err != nil {
 		return err
 	}
-	if b.bad != nil && c.p.shard.cfg.allowDamage {
+	if b.bad != nil && c.p.shard.cfg.allowDamage && !c.p.shard.dropped(c.extent.seg) {
 		return c.lose(min(b.End(), c.extent.end))
 	}
 	if b.bad != nil {
@@ -366,7 +364,7 @@ func (c *cursor) missing(cause error) error {
 		cause = fmt.Errorf("%w: the batch with offset %d is not there", format.ErrCorrupt, c.next)
 	}
 	var bad *badFrame
-	if p.shard.cfg.allowDamage && !c.extent.seg.replaced() && (errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad)) {
+	if p.shard.cfg.allowDamage && !p.shard.dropped(c.extent.seg) && (errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad)) {
 		return c.pass(bad)
 	}
 	return c.damaged(cause)
@@ -392,15 +390,12 @@ func (c *cursor) pass(bad *badFrame) error {
 // damaged wraps the error of reading what should be good.
 func (c *cursor) damaged(cause error) error {
 	s := c.p.shard
-	s.mu.Lock()
-	closing := s.closing
-	s.mu.Unlock()
-	if closing || errors.Is(cause, backend.ErrClosed) || errors.Is(cause, fs.ErrClosed) {
-		return ErrClosed
-	}
 	at := c.extent.seg.at(c.reader.position)
 	if s.dropped(c.extent.seg) {
 		return fmt.Errorf("%s: offset %d: %s: %w", c.p, c.next, at, errDropped)
+	}
+	if cause = s.closed(cause); errors.Is(cause, ErrClosed) { // asked last: it may be why the file could not be looked at
+		return cause
 	}
 	var bad *badFrame
 	if errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad) {

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,6 +13,7 @@ import (
 
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend/sim"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // A replay beside a writer that drops a segment, and uses its file again, is told so: that is
@@ -108,4 +110,89 @@ func followSlow(p *wal.Partition, to int64) error {
 		}
 	}
 	return errors.New("it ended")
+}
+
+// A Refresh, or a Close, that comes between the error and the wait for it is not missed.
+func TestFollowerMissesNoRefresh(t *testing.T) {
+	for what, happen := range map[string]func(*wal.Manager) error{
+		"Refresh": func(ro *wal.Manager) error { return ro.Refresh(bg) },
+		"Close":   (*wal.Manager).Close,
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := newDisk(t, sim.Options{})
+				m := open(t, disk, small, aLittle, wal.WithRecycleLimit(2))
+				slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
+				appendSlow(t, slow, 10)
+				churn(t, busy, 60)
+				ro := openReadOnly(t, disk)
+				p := lookup(t, ro, "slow", 0)
+				for range 6 {
+					churn(t, busy, 60)
+				}
+				happened := false
+				disk.BeforeOp(func(i sim.OpInfo) {
+					// It reads the header of the file when it looks why it read something else.
+					if !happened && i.Op == sim.OpRead && i.Offset == 0 && i.Len == format.HeaderSize {
+						happened = true
+						require.NoError(t, happen(ro))
+					}
+				})
+				end := run(func() error { return followSlow(p, 10) })
+				synctest.Wait()
+				require.True(t, happened)
+				require.Len(t, end, 1)
+				if what == "Close" {
+					require.ErrorIs(t, <-end, wal.ErrClosed)
+					return
+				}
+				require.NoError(t, <-end)
+			})
+		})
+	}
+}
+
+// What a running writer overwrites under a reader is not lost, also to one that takes damage as it
+// comes: it was moved.
+func TestReadOfWhatIsOverwritten(t *testing.T) {
+	for _, opts := range [][]wal.Option{nil, {wal.WithAllowDamage()}} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newDisk(t, sim.Options{NoTrace: true})
+			m := open(t, disk, wal.WithSegmentSize(1<<20), wal.WithBufferSize(1<<20), wal.WithMoveLimit(4<<20), wal.WithRecycleLimit(2))
+			slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
+			must(slow.Append(bg, big(700<<10, 's')))
+			must(busy.Append(bg, big(1000, 'x')))
+			ro := openReadOnly(t, disk, opts...)
+			p := lookup(t, ro, "slow", 0)
+			reads := 0
+			disk.BeforeOp(func(i sim.OpInfo) {
+				if i.Op != sim.OpRead || i.Len < 100<<10 {
+					return
+				}
+				if reads++; reads != 2 { // the second half of the frame
+					return
+				}
+				for m.Stats().Recycled < 1 {
+					must(busy.Append(bg, big(60<<10, 'x')))
+					require.NoError(t, busy.TruncateBefore(bg, busy.NextOffset()))
+					synctest.Wait()
+				}
+				for range 4 {
+					must(busy.Append(bg, big(60<<10, 'x')))
+				}
+			})
+			var last error
+			for _, err := range p.Read(bg, 0) {
+				last = err
+			}
+			disk.BeforeOp(nil)
+			require.ErrorIs(t, last, wal.ErrOffsetOutOfRange)
+			require.NotErrorIs(t, last, wal.ErrDamaged)
+			require.NoError(t, ro.Refresh(bg))
+			for r, err := range p.Read(bg, 0) {
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(big(700<<10, 's').Value, r.Value))
+			}
+		})
+	}
 }

@@ -247,11 +247,15 @@ func (r *frameReader) search(from int64) (*format.FrameHeader, error) {
 
 // behind returns the position of the next frame behind a bad one, the limit if there is none.
 func (r *frameReader) behind(bad *badFrame) (int64, error) {
-	plain := frameReader{
-		window: window{file: r.file, limit: r.limit, chunk: r.chunk, pool: r.pool}, epoch: r.epoch, alignment: r.alignment,
+	from := bad.position + r.alignment
+	next, err := r.search(from)
+	if errors.Is(err, errShown) { // it is further on
+		plain := frameReader{
+			window: window{file: r.file, limit: r.limit, chunk: r.chunk, pool: r.pool}, epoch: r.epoch, alignment: r.alignment,
+		}
+		defer plain.release()
+		next, err = plain.search(max(from, r.end()-format.FrameHeaderSize))
 	}
-	defer plain.release()
-	next, err := plain.search(bad.position + r.alignment)
 	if err != nil || next == nil {
 		return r.limit, err
 	}

@@ -37,9 +37,12 @@ func (m *Manager) Replay(ctx context.Context) iter.Seq2[Entry, error] {
 }
 
 // Visit calls visit with what Replay returns, until that returns false. It does not copy: a
-// record's memory is valid until visit returns, and must not be written to. Where the backend
-// maps files, it is the kernel's own: should the device fail then, visit ends where it touches
-// the record, and is called with the error, which is the last.
+// record's memory is valid until visit returns, for its goroutine only, and must not be written to.
+// Close waits until visit has seen what it is being shown, so visit must not call it.
+//
+// Where the backend maps files, the memory is the kernel's own. Should the device fail then, visit
+// ends where it touches the record, and is called once more with the error, which is the last one.
+// So visit must not be the body of a loop: range over Replay instead.
 func (m *Manager) Visit(ctx context.Context, visit func(Entry, error) bool) {
 	for _, s := range m.allShards() {
 		if !s.replay(ctx, true, visit) {
@@ -114,6 +117,7 @@ func (snap *snapshot) replaySegment(ctx context.Context, g *segment, lend bool, 
 	defer r.release()
 	// Another process' writer may make the file another segment while it is looked at.
 	if v, ok := g.file.(backend.Viewer); ok && lend && !snap.s.cfg.readOnly {
+		r.ahead = false
 		return snap.replayViews(ctx, g, v, &r, yield)
 	}
 	return snap.replayFrames(ctx, g, &r, yield) == nil
@@ -127,13 +131,13 @@ func (snap *snapshot) replayViews(ctx context.Context, g *segment, v backend.Vie
 	for size := int64(viewSize); ; {
 		var err error
 		position, at := r.position, r.position&^(format.MaxAlignment-1)
-		failed := v.View(at, int(min(size, r.limit-at)), func(data []byte) {
+		failed := snap.s.view(v, at, int(min(size, r.limit-at)), func(data []byte) {
 			r.show(data, at)
 			err = snap.replayFrames(ctx, g, r, yield)
 		})
 		switch {
 		case failed != nil:
-			yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), failed))
+			yield(Entry{}, snap.s.closed(fmt.Errorf("read %s: %w", g.at(r.position), failed)))
 			return false
 		case !errors.Is(err, errShown):
 			return err == nil
@@ -171,6 +175,9 @@ func (snap *snapshot) replayBehind(err error, g *segment, r *frameReader, yield 
 	switch {
 	case snap.s.dropped(g):
 		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
+		return false
+	case errors.Is(snap.s.closed(err), ErrClosed):
+		yield(Entry{}, ErrClosed)
 		return false
 	case !ok:
 		yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))

@@ -38,6 +38,7 @@ type shard struct {
 	rollbacks  rollbacks
 	failure    error
 	closing    bool
+	views      sync.WaitGroup // of files, which the log's end has to wait for; Add with mu held
 	partitions []*Partition
 	lastID     uint32 // the highest id of a partition
 

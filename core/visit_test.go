@@ -72,7 +72,10 @@ func TestVisit(t *testing.T) {
 		require.Positive(t, m.Stats().MovedBytes)
 		want := requireVisit(t, m)
 		require.Len(t, want, 18+20)
+		looks := disk.Views()
+		require.Positive(t, looks)
 		require.Equal(t, want, requireVisit(t, openReadOnly(t, disk)))
+		require.Equal(t, looks, disk.Views(), "a running writer may use again what is looked at")
 	})
 }
 
@@ -85,9 +88,17 @@ func TestVisitLargeFrames(t *testing.T) {
 	for i, size := range sizes {
 		must(p.Append(bg, big(size, byte(i))))
 	}
+	read := int64(0)
+	disk.BeforeOp(func(i sim.OpInfo) {
+		if i.Op == sim.OpRead {
+			read += i.Len
+		}
+	})
 	got, errs := visited(m)
+	disk.BeforeOp(nil)
 	require.Empty(t, errs)
 	require.Len(t, got, len(sizes))
+	require.Less(t, read, int64(60<<20), "23 MiB, of which some is looked at twice, and nothing is read ahead")
 	for i, e := range got {
 		require.True(t, bytes.Equal(big(sizes[i], byte(i)).Value, e.Value), "record %d", i)
 	}
@@ -155,4 +166,34 @@ func TestVisitAllocatesNothing(t *testing.T) {
 	few := testing.AllocsPerRun(10, visit)
 	appendValues(t, p, 1000)
 	require.Less(t, testing.AllocsPerRun(10, visit), few+100, "a part to look at may cost some, its 1,000 frames nothing")
+}
+
+// Many bad frames cost little more than reading what there is.
+func TestVisitManyBadFrames(t *testing.T) {
+	disk := newDisk(t, sim.Options{NoTrace: true})
+	m := open(t, disk, wal.WithSegmentSize(1<<20))
+	p := partition(t, m, "t", 0)
+	appendValues(t, p, 500)
+	bad := 0
+	for _, i := range dump(t, disk, 1) {
+		if i.Kind == wal.DumpFrame && i.Position%16384 == 0 {
+			require.NoError(t, disk.FlipBit(segmentFile(1), i.Position, 1))
+			bad++
+		}
+	}
+	require.Greater(t, bad, 5)
+	read := int64(0)
+	disk.BeforeOp(func(i sim.OpInfo) {
+		if i.Op == sim.OpRead {
+			read += i.Len
+		}
+	})
+	for what, list := range map[string]func(*wal.Manager) ([]wal.Entry, []error){"Visit": visited, "Replay": replayed} {
+		read = 0
+		got, errs := list(m)
+		require.Len(t, errs, bad, what)
+		require.Len(t, got, 500-bad, what)
+		require.Less(t, read, int64(4<<20), what)
+	}
+	disk.BeforeOp(nil)
 }

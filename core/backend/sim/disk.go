@@ -52,6 +52,8 @@ type Disk struct {
 	opt  Options
 	hook atomic.Pointer[func(OpInfo)]
 
+	views atomic.Int64
+
 	mu      sync.Mutex
 	cond    sync.Cond // a Wake, a crash, the end of a stall
 	st      *state

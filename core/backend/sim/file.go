@@ -78,9 +78,13 @@ func (f *file) View(off int64, n int, look func(data []byte)) error {
 	if _, err := f.ReadAt(b, off); err != nil {
 		return err
 	}
+	f.d.views.Add(1)
 	look(b)
 	return nil
 }
+
+// Views is how many times a file was looked at.
+func (d *Disk) Views() int { return int(d.views.Load()) }
 
 // readAt reads from the cache up to the end of the file.
 func (s *state) readAt(ino int, b []byte, off int64) int {
