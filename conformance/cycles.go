@@ -50,6 +50,9 @@ type cycles struct {
 	limits *limits
 	// prepare, if there is one, is called before each round.
 	prepare func(r *rand.Rand, job writer.Job) error
+	// random draws the crashes of a log. It begins anew with each log's seed, so that a log alone
+	// comes to the same as after all those before it.
+	random *rand.Rand
 
 	ops      int
 	states   int
@@ -92,7 +95,7 @@ func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
 // repeat adds to an error how to come to it again.
 func (c *cycles) repeat(err error, seed uint64) error {
 	return &repeatable{error: err, how: fmt.Sprintf(
-		"layer %s, seed %d; repeat with: %s -conformance.states=%d", c.name, seed, c.s.repeat(c.name, seed), *flagStates)}
+		"layer %s, seed %d; repeat with: %s", c.name, seed, c.s.repeat(c.name, seed))}
 }
 
 // repeatable is what a layer found, with how to come to it again.
@@ -107,7 +110,7 @@ func (r *repeatable) Unwrap() error { return r.error }
 // log writes to a log, crashes the writer, checks, and goes on with the same log; in the end
 // it lets the writer close it.
 func (c *cycles) log(ctx context.Context, seed uint64) error {
-	r := rand.New(rand.NewPCG(seed, 99))
+	r := c.reseed(seed)
 	job := c.job(r, seed)
 	defer func() { _ = os.RemoveAll(job.Dir) }() // the layer's root goes with all that is left
 	rounds := 1 + r.IntN(3)
@@ -134,6 +137,13 @@ func (c *cycles) verify(ctx context.Context, job writer.Job) error {
 		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
 	}
 	return err
+}
+
+// reseed begins what is random about a log. What it returns draws the log itself: how often a
+// crash draws may depend on what the kernel did.
+func (c *cycles) reseed(seed uint64) *rand.Rand {
+	c.random, c.soon = rand.New(rand.NewPCG(seed, 5)), false
+	return rand.New(rand.NewPCG(seed, 99))
 }
 
 // job is the first round of a seed's log.
