@@ -19,8 +19,9 @@ import (
 func (t *T) runApart(c check) {
 	t.Helper()
 	var stderr *strings.Builder
+	dir := t.TempDir()
 	start := func(isolated bool) (*exec.Cmd, error) {
-		cmd, text, err := t.suite.process(t.Context(), task{Check: c.fullName()})
+		cmd, text, err := t.suite.process(t.Context(), task{Check: c.fullName(), Dir: dir})
 		require.NoError(t, err)
 		if stderr = text; isolated && isolate(cmd) != nil {
 			return nil, fs.ErrPermission
@@ -42,7 +43,8 @@ func (t *T) runApart(c check) {
 }
 
 // checkApart is runApart in that process.
-func (s *suite) checkApart(name string) (status int, err error) {
+func (s *suite) checkApart(name, dir string) (status int, err error) {
+	s.dir = dir
 	for _, c := range checks() {
 		if c.fullName() != name {
 			continue

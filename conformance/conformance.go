@@ -53,6 +53,8 @@ type suite struct {
 	// patience is how long a call of the backend may take: it ends what hangs.
 	patience time.Duration
 	dirs     atomic.Int64 // made on a machine of the backend's own
+	// dir, if set, is where to make directories that somebody else removes.
+	dir string
 	// test is the name of the test that calls Run.
 	test string
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,7 +14,14 @@ func mountSmall(path string, size int64) error {
 	return unix.Mount("none", path, "tmpfs", 0, fmt.Sprint("size=", size))
 }
 
-func unmount(path string) error { return unix.Unmount(path, 0) }
+// unmount ends a mount also where it fails because something is still open.
+func unmount(path string) error {
+	err := unix.Unmount(path, 0)
+	if errors.Is(err, unix.EBUSY) {
+		err = errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
+	}
+	return err
+}
 
 // limitFileSize makes the process unable to write beyond a place in any file.
 func limitFileSize(limit int64) (undo func() error, err error) {

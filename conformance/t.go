@@ -61,6 +61,11 @@ func (t *T) TempDir() string {
 		require.NoError(t, m.Mkdir(dir))
 		return dir
 	}
+	if above := t.suite.dir; above != "" {
+		dir, err := os.MkdirTemp(above, "")
+		require.NoError(t, err)
+		return dir
+	}
 	if *flagDir == "" {
 		return t.tb.TempDir()
 	}
