@@ -78,7 +78,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 	if err := os.Mkdir(served, 0o700); err != nil {
 		return err
 	}
-	disk, err := s.startServer(ctx, serveTask{Kind: "disk", Dir: served, Page: c.pagePath, Size: diskSize[o.kind]})
+	disk, err := s.startServer(ctx, serveTask{Kind: "disk", Dir: served, Page: c.page.Path(), Size: diskSize[o.kind]})
 	if err != nil {
 		return err
 	}

@@ -28,9 +28,8 @@ type cycles struct {
 	name string
 	// root is the directory below which the logs lie.
 	root string
+	// page is in memory, whatever the layer does to the disk.
 	page *writer.Page
-	// pagePath is where it is: in memory, whatever the layer does to the disk.
-	pagePath string
 	// crash ends the writer as the layer does. sample notes how far the writer is: what is
 	// acknowledged by then must be there afterwards.
 	crash func(cmd *exec.Cmd, sample func() error) error
@@ -60,25 +59,14 @@ type cycles struct {
 }
 
 func newCycles(s *suite, name, root string) (*cycles, error) {
-	dir := "/dev/shm"
-	if _, err := os.Stat(dir); err != nil {
-		dir = os.TempDir()
-	}
-	f, err := os.CreateTemp(dir, "chronik-acks-")
+	page, err := writer.CreatePage()
 	if err != nil {
 		return nil, err
 	}
-	_ = f.Close() // it is opened again below
-	page, err := writer.CreatePage(f.Name())
-	if err != nil {
-		return nil, err
-	}
-	return &cycles{
-		s: s, name: name, root: root, page: page, pagePath: f.Name(), ops: 60, outcomes: map[uint64]bool{},
-	}, nil
+	return &cycles{s: s, name: name, root: root, page: page, ops: 60, outcomes: map[uint64]bool{}}, nil
 }
 
-func (c *cycles) close() error { return errors.Join(c.page.Close(), os.Remove(c.pagePath)) }
+func (c *cycles) close() error { return c.page.Close() }
 
 // run crashes the logs of one seed after the other until so many states were checked. It ends
 // with the first violation, whose error says how to come to it again.
@@ -221,7 +209,7 @@ type running struct {
 
 // start starts a writer.
 func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
-	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath, Limits: c.limits}})
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.page.Path(), Limits: c.limits}})
 	if err != nil {
 		return nil, err
 	}
