@@ -13,3 +13,5 @@ func limitFileSize(int64) (undo func() error, err error) { return nil, errors.Er
 func openDescriptors() (int, error) { return 0, errors.ErrUnsupported }
 
 func virtualSize() (int64, error) { return 0, errors.ErrUnsupported }
+
+func reservesAtOnce(string, int64) error { return errors.ErrUnsupported }
