@@ -23,12 +23,12 @@ func (t *T) large() (f backend.File, q backend.Queue, ok bool) {
 		return nil, nil, false
 	}
 	path := t.TempDir()
-	if err := reservesAtOnce(path, largeSize); err != nil {
+	if err := reservesAtOnce(path); err != nil {
 		t.missing(layerSpace, err)
 	}
 	d := t.openDir(path, backend.DirOptions{})
 	f, err := d.Create("large", largeSize)
-	for _, want := range noSpace { // somebody was faster
+	for _, want := range noSpace {
 		if errors.Is(err, want) {
 			t.missing(layerSpace, err)
 		}

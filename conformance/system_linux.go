@@ -50,9 +50,9 @@ func virtualSize() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// reservesAtOnce says why a directory's file system cannot reserve so much without writing it, or
-// without taking memory for it.
-func reservesAtOnce(dir string, size int64) (err error) {
+// reservesAtOnce says why a directory's file system cannot reserve space without writing it, or without
+// taking memory for it.
+func reservesAtOnce(dir string) (err error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return err
@@ -60,12 +60,9 @@ func reservesAtOnce(dir string, size int64) (err error) {
 	if kind := uint32(fs.Type); kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
 		return errors.New("a file system in memory")
 	}
-	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < uint64(size)*5/4 {
-		return fmt.Errorf("%d bytes are free, %d are to be reserved", free, size)
-	}
 	f, err := os.CreateTemp(dir, "")
 	if err != nil {
 		return err
 	}
-	return errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, size), f.Close(), os.Remove(f.Name()))
+	return errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, block), f.Close(), os.Remove(f.Name()))
 }

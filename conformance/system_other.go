@@ -14,4 +14,4 @@ func openDescriptors() (int, error) { return 0, errors.ErrUnsupported }
 
 func virtualSize() (int64, error) { return 0, errors.ErrUnsupported }
 
-func reservesAtOnce(string, int64) error { return errors.ErrUnsupported }
+func reservesAtOnce(string) error { return errors.ErrUnsupported }
