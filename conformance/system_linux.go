@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,6 +49,26 @@ func virtualSize() (int64, error) {
 	var pages int64
 	_, err = fmt.Fscan(bytes.NewReader(text), &pages)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// mappings counts the mappings of the process, and the bytes of those that can be used.
+func mappings() (n int, readable int64, err error) {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var from, to uint64
+		var mode string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); err != nil {
+			return 0, 0, err
+		}
+		n++
+		if !strings.HasPrefix(mode, "---") { // else the runtime may only have set it aside
+			readable += int64(to - from)
+		}
+	}
+	return n, readable, nil
 }
 
 // reservesAtOnce says why a directory's file system cannot reserve space without writing it, or without

@@ -14,4 +14,6 @@ func openDescriptors() (int, error) { return 0, errors.ErrUnsupported }
 
 func virtualSize() (int64, error) { return 0, errors.ErrUnsupported }
 
+func mappings() (n int, readable int64, err error) { return 0, 0, errors.ErrUnsupported }
+
 func reservesAtOnce(string) error { return errors.ErrUnsupported }
