@@ -1,11 +1,8 @@
 package conformance
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"runtime"
-	"sync"
 
 	"github.com/stretchr/testify/require"
 
@@ -155,62 +152,5 @@ func checkClosed(t *T) {
 	closed["Dir.Close"] = d.Close()
 	for what, err := range closed {
 		require.ErrorIs(t, err, backend.ErrClosed, what)
-	}
-}
-
-// checkCloseDuringCalls closes a file in the middle of reads, and opens others at once: a
-// descriptor that is used after its end is one of theirs.
-func checkCloseDuringCalls(t *T) {
-	path := t.TempDir()
-	d := t.openDir(path, backend.DirOptions{})
-	q := t.queue(d, 1)
-	const size = 16 * block
-	t.put(q, t.create(d, "one", size), filled(size, 1))
-	t.put(q, t.create(d, "two", size), filled(size, 2))
-	want := filled(size, 1)
-	for range 60 {
-		f := t.open(d, "one")
-		own, err := t.Backend.OpenDir(path, backend.DirOptions{})
-		require.NoError(t, err)
-		read := func(p []byte) error {
-			_, err := f.ReadAt(p, 0)
-			if err == nil && !bytes.Equal(p, want) {
-				err = errors.New("the content of another file")
-			}
-			return err
-		}
-		list := func([]byte) error {
-			names, err := own.List()
-			if err == nil && len(names) != 2 {
-				err = fmt.Errorf("the names of another directory: %q", names)
-			}
-			return err
-		}
-		errs := make([]error, 4)
-		var wg sync.WaitGroup
-		begun := make(chan struct{}, len(errs))
-		for i, call := range []func([]byte) error{read, read, list, func([]byte) error { return f.Sync() }} {
-			wg.Go(func() {
-				p := make([]byte, size)
-				for first := true; errs[i] == nil; first = false {
-					errs[i] = call(p)
-					if first {
-						begun <- struct{}{}
-					}
-					runtime.Gosched()
-				}
-			})
-		}
-		for range errs {
-			<-begun
-		}
-		require.NoError(t, f.Close())
-		require.NoError(t, own.Close())
-		two := t.open(d, "two")
-		t.soon("a method of a File or Dir that is closed", wg.Wait)
-		require.NoError(t, two.Close())
-		for _, err := range errs {
-			require.ErrorIs(t, err, backend.ErrClosed)
-		}
 	}
 }

@@ -3,3 +3,5 @@
 package conformance
 
 func mappingMutants() []mutant { return nil }
+
+func besideMutants() []mutant { return nil }
