@@ -67,7 +67,7 @@ crash: ## crash the log on the simulated disk in CRASH_STATES distinct ways, che
 # REQUIRE=$(ALL_LAYERS), as in continuous integration, that is a failure.
 BACKENDS   := posix uring mmap
 STATES     := 5000
-ALL_LAYERS := backend,privilege,kill,strace,shutdown,fuse,block
+ALL_LAYERS := backend,privilege,space,kill,strace,shutdown,fuse,block
 REQUIRE    :=
 SUITE       = go test -count=1 -timeout 100h -run '^TestConformance$$' ./backend-$$item -conformance.require=$(REQUIRE) \
               -conformance.states=$$(( $(STATES) / $$(scripts/modes $$item) ))

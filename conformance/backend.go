@@ -32,7 +32,7 @@ func backendChecks() []check {
 			says: "[B8] The Dir stays the directory that was opened, also when its path leads elsewhere by now."},
 		{group: groupBackend, name: "ReadOnlyMakesNothing", run: checkReadOnlyCreate,
 			says: "[B9] It makes nothing: Create is ignored."},
-		{group: groupBackend, name: "ReadOnlyRefusesChanges", run: checkReadOnly,
+		{group: groupBackend, name: "ReadOnlyRefusesChanges", run: checkReadOnly, apart: checkReadOnlyOthers,
 			says: "[B10] Create, Rename, Remove, Queue and File.Resize fail with an error wrapping fs.ErrPermission; everything else works, and needs no permission to write."},
 		{group: groupBackend, name: "ConcurrentUse", run: checkBackendConcurrent,
 			says: "[B11] All methods may be called concurrently."},
@@ -177,8 +177,25 @@ func checkReadOnlyCreate(t *T) {
 	require.Empty(t, t.list(t.openDir(parent, backend.DirOptions{Create: true, ReadOnly: true})))
 }
 
-func checkReadOnly(t *T) {
+func checkReadOnly(t *T) { t.demandReadOnly(t.TempDir()) }
+
+// checkReadOnlyOthers is checkReadOnly of a user whom permissions bind.
+func checkReadOnlyOthers(t *T) {
+	if !hasModes {
+		return
+	}
 	path := t.TempDir()
+	require.NoError(t, os.Chdir(path)) // what is above may be closed to the other user
+	if err := becomeNobody(path); err != nil {
+		t.missing(layerPrivilege, err)
+	}
+	t.mkdir("kept")
+	t.demandReadOnly("kept")
+}
+
+// demandReadOnly is for an empty directory.
+func (t *T) demandReadOnly(path string) {
+	t.Helper()
 	content := filled(block, 1)
 	t.writeFile(t.join(path, "f"), string(content))
 	if t.onSystem() && hasModes { // as if somebody else's
@@ -198,4 +215,13 @@ func checkReadOnly(t *T) {
 	}
 	require.Equal(t, []string{"f"}, t.list(d))
 	t.same(content, t.content(f), "a file of a read-only Dir")
+	require.NoError(t, f.Sync())
+	require.NoError(t, d.Sync())
+	if finder, ok := f.(backend.DataFinder); ok {
+		_, err := finder.NextData(0)
+		require.NoError(t, err)
+	}
+	if viewer, ok := f.(backend.Viewer); ok {
+		require.NoError(t, viewer.View(0, block, func(data []byte) { t.same(content, data, "a view of it") }))
+	}
 }

@@ -34,6 +34,8 @@ type task struct {
 	Serve *serveTask `json:",omitempty"`
 	// Check is the check to run the part of that is to be apart.
 	Check string `json:",omitempty"`
+	// Dir is where its directories go. They are its parent's to remove, whoever it becomes.
+	Dir string `json:",omitempty"`
 	// Lock is the directory to lock until standard input ends.
 	Lock string `json:",omitempty"`
 	// Idle is to do nothing until standard input ends.
@@ -83,7 +85,7 @@ func (s *suite) child() {
 	case k.Host != nil:
 		status, err = exitDone, s.host(k.Host)
 	case k.Check != "":
-		status, err = s.checkApart(k.Check)
+		status, err = s.checkApart(k.Check, k.Dir)
 	case k.Lock != "":
 		status, err = s.hold(k.Lock)
 	case k.Idle:

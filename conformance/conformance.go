@@ -13,6 +13,7 @@ package conformance
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,8 @@ type suite struct {
 	// patience is how long a call of the backend may take: it ends what hangs.
 	patience time.Duration
 	dirs     atomic.Int64 // made on a machine of the backend's own
+	// dir, if set, is where to make directories that somebody else removes.
+	dir string
 	// test is the name of the test that calls Run.
 	test string
 }
@@ -148,11 +151,13 @@ func (s *suite) runsIn(t *testing.T) {
 // exactly is the pattern of -run that means one test.
 func exactly(test string) string { return "^" + strings.ReplaceAll(test, "/", "$/^") + "$" }
 
-// repeat is the command that runs one check again.
+// repeat is the command that runs one check again, with what was not left as it is without being told.
 func (s *suite) repeat(check string, seed uint64) string {
 	command := fmt.Sprintf("go test -run '%s' -conformance.seed=%d", exactly(s.test+"/"+check), seed)
-	if *flagDir != "" {
-		command += " -conformance.dir=" + *flagDir
+	for _, name := range []string{"conformance.dir", "conformance.states", "conformance.cycles"} {
+		if f := flag.Lookup(name); f.Value.String() != f.DefValue {
+			command += fmt.Sprintf(" -%s=%s", name, f.Value)
+		}
 	}
 	return command
 }

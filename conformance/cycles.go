@@ -28,9 +28,8 @@ type cycles struct {
 	name string
 	// root is the directory below which the logs lie.
 	root string
+	// page is in memory, whatever the layer does to the disk.
 	page *writer.Page
-	// pagePath is where it is: in memory, whatever the layer does to the disk.
-	pagePath string
 	// crash ends the writer as the layer does. sample notes how far the writer is: what is
 	// acknowledged by then must be there afterwards.
 	crash func(cmd *exec.Cmd, sample func() error) error
@@ -50,6 +49,9 @@ type cycles struct {
 	limits *limits
 	// prepare, if there is one, is called before each round.
 	prepare func(r *rand.Rand, job writer.Job) error
+	// random draws the crashes of a log. It begins anew with each log's seed, so that a log alone
+	// comes to the same as after all those before it.
+	random *rand.Rand
 
 	ops      int
 	states   int
@@ -57,25 +59,14 @@ type cycles struct {
 }
 
 func newCycles(s *suite, name, root string) (*cycles, error) {
-	dir := "/dev/shm"
-	if _, err := os.Stat(dir); err != nil {
-		dir = os.TempDir()
-	}
-	f, err := os.CreateTemp(dir, "chronik-acks-")
+	page, err := writer.CreatePage()
 	if err != nil {
 		return nil, err
 	}
-	_ = f.Close() // it is opened again below
-	page, err := writer.CreatePage(f.Name())
-	if err != nil {
-		return nil, err
-	}
-	return &cycles{
-		s: s, name: name, root: root, page: page, pagePath: f.Name(), ops: 60, outcomes: map[uint64]bool{},
-	}, nil
+	return &cycles{s: s, name: name, root: root, page: page, ops: 60, outcomes: map[uint64]bool{}}, nil
 }
 
-func (c *cycles) close() error { return errors.Join(c.page.Close(), os.Remove(c.pagePath)) }
+func (c *cycles) close() error { return c.page.Close() }
 
 // run crashes the logs of one seed after the other until so many states were checked. It ends
 // with the first violation, whose error says how to come to it again.
@@ -92,7 +83,7 @@ func (c *cycles) run(ctx context.Context, seed uint64, states int) error {
 // repeat adds to an error how to come to it again.
 func (c *cycles) repeat(err error, seed uint64) error {
 	return &repeatable{error: err, how: fmt.Sprintf(
-		"layer %s, seed %d; repeat with: %s -conformance.states=%d", c.name, seed, c.s.repeat(c.name, seed), *flagStates)}
+		"layer %s, seed %d; repeat with: %s", c.name, seed, c.s.repeat(c.name, seed))}
 }
 
 // repeatable is what a layer found, with how to come to it again.
@@ -107,7 +98,7 @@ func (r *repeatable) Unwrap() error { return r.error }
 // log writes to a log, crashes the writer, checks, and goes on with the same log; in the end
 // it lets the writer close it.
 func (c *cycles) log(ctx context.Context, seed uint64) error {
-	r := rand.New(rand.NewPCG(seed, 99))
+	r := c.reseed(seed)
 	job := c.job(r, seed)
 	defer func() { _ = os.RemoveAll(job.Dir) }() // the layer's root goes with all that is left
 	rounds := 1 + r.IntN(3)
@@ -134,6 +125,13 @@ func (c *cycles) verify(ctx context.Context, job writer.Job) error {
 		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
 	}
 	return err
+}
+
+// reseed begins what is random about a log. What it returns draws the log itself: how often a
+// crash draws may depend on what the kernel did.
+func (c *cycles) reseed(seed uint64) *rand.Rand {
+	c.random, c.soon = rand.New(rand.NewPCG(seed, 5)), false
+	return rand.New(rand.NewPCG(seed, 99))
 }
 
 // job is the first round of a seed's log.
@@ -211,7 +209,7 @@ type running struct {
 
 // start starts a writer.
 func (c *cycles) start(ctx context.Context, job writer.Job) (*running, error) {
-	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.pagePath, Limits: c.limits}})
+	cmd, stderr, err := c.s.process(ctx, task{Write: &writeTask{Job: job, Page: c.page.Path(), Limits: c.limits}})
 	if err != nil {
 		return nil, err
 	}

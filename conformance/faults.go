@@ -203,7 +203,7 @@ func faultChecks() []check {
 	for _, f := range faults {
 		list = append(list, check{
 			group: groupFaults, name: f.name, says: f.says,
-			run: func(t *T) { t.runLayer("fuse", f.name, max(1, *flagStates/50)) },
+			run: func(t *T) { t.runLayer("fuse", f.name, *flagStates/50) },
 		})
 	}
 	return list

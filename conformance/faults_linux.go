@@ -34,10 +34,9 @@ func init() {
 // faulty is the layer that runs writers on a file system that fails.
 type faulty struct {
 	*cycles
-	f      fault
-	fs     *server
-	random *rand.Rand
-	hits   int
+	f    fault
+	fs   *server
+	hits int
 }
 
 // onFaultFS mounts an empty file system and runs f on it.
@@ -70,7 +69,6 @@ func onFaultFS(ctx context.Context, s *suite, name string, f func(x *faulty) err
 
 // run crashes logs until so many states were checked, and the fault has shown itself.
 func (x *faulty) run(ctx context.Context, k *hostTask, r *report) error {
-	x.random = rand.New(rand.NewPCG(k.Seed, 17))
 	logs := x.cycles.run
 	if x.f.lies {
 		logs = x.lies
@@ -143,7 +141,7 @@ func (x *faulty) lose(c faultfs.Crash, end func()) error {
 func (x *faulty) lies(ctx context.Context, seed uint64, states int) error {
 	x.mayLose = true
 	for ; x.states < states; seed++ {
-		r := rand.New(rand.NewPCG(seed, 99))
+		r := x.reseed(seed)
 		job := x.job(r, seed)
 		found, err := x.round(ctx, r, job)
 		var v *crash.Violation

@@ -40,7 +40,8 @@ var layers = map[string]func(ctx context.Context, s *suite, k *hostTask, r *repo
 // errMissing is wrapped by a layer that cannot run on this machine.
 var errMissing = errors.New("not on this machine")
 
-// runLayer runs a layer in a host and reports what it found.
+// runLayer runs a layer in a host and reports what it found. It reaches at least one state,
+// however few there are to share.
 func (t *T) runLayer(need layer, name string, states int) {
 	t.Helper()
 	if layers[name] == nil {
@@ -49,7 +50,8 @@ func (t *T) runLayer(need layer, name string, states int) {
 	if os.Geteuid() != 0 {
 		t.missing(need, errors.New("only root can mount"))
 	}
-	cmd, stderr, err := t.suite.process(t.Context(), task{Host: &hostTask{Layer: name, Seed: *flagSeed, States: states}})
+	host := &hostTask{Layer: name, Seed: *flagSeed, States: max(1, states)}
+	cmd, stderr, err := t.suite.process(t.Context(), task{Host: host})
 	require.NoError(t, err)
 	if err := isolate(cmd); err != nil {
 		t.missing(need, err)

@@ -176,3 +176,25 @@ func TestBlockLayerSeesMissingFlushes(t *testing.T) {
 	require.ErrorContains(t, r.err(), "G1")
 	t.Log(r.err())
 }
+
+// A layer checks something however few states there are to share.
+func TestFewStates(t *testing.T) {
+	s := newSuite(layerMutants[0].real, nil)
+	s.runsIn(t)
+	if isChild() {
+		s.child()
+	}
+	states := *flagStates
+	defer func() { *flagStates = states }()
+	*flagStates = 1
+	for _, c := range checks() {
+		if c.group != groupCrash && c.name != "BlockEIO" {
+			continue
+		}
+		skipped, err := runOn(s, c)
+		require.NoError(t, err, c.fullName())
+		if skipped != "" {
+			t.Logf("%s: %s", c.fullName(), skipped)
+		}
+	}
+}

@@ -70,6 +70,17 @@ func apartMutants() []mutant {
 				}
 				return f, err
 			}}},
+		{breaks: "a file of a read-only Dir is opened for writing", check: "Backend/ReadOnlyRefusesChanges", system: true, hooks: hooks{
+			open: func(d *brokenDir, name string) (backend.File, error) {
+				if fi, err := os.Lstat(filepath.Join(d.path, name)); err == nil && fi.Mode().IsRegular() {
+					f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR, 0)
+					if err != nil {
+						return nil, err
+					}
+					_ = f.Close() // it was for the permission
+				}
+				return d.Dir.Open(name)
+			}}},
 		{breaks: "the lock is known in one process only", check: "Dir/LockExcludes", system: true, hooks: innerLock(false)},
 		{breaks: "the lock outlives a process that is killed", check: "Dir/LockEnds", system: true, hooks: lockFile()},
 	}

@@ -185,6 +185,13 @@ func batchMutants() []mutant {
 				}
 				return err
 			}}},
+		{breaks: "every second Submit takes memory", check: "Alloc/SteadyStateAllocatesNothing", hooks: hooks{
+			submit: func(q *brokenQueue, b *backend.Batch) error {
+				if q.count++; q.count%2 == 0 {
+					q.errs = make([]error, 1)
+				}
+				return q.submitInside(b)
+			}}},
 		{breaks: "Submit takes memory", check: "Alloc/SteadyStateAllocatesNothing", hooks: hooks{
 			submit: func(q *brokenQueue, b *backend.Batch) error {
 				q.errs = make([]error, 1)

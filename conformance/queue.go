@@ -46,7 +46,7 @@ func queueChecks() []check {
 			says: "[Q17] It waits for what is in flight, which is carried out."},
 		{group: groupQueue, name: "BatchIsKept", run: checkBatchKept,
 			says: "[Q18] The queue changes nothing of it but the two kinds of Err, not even Data."},
-		{group: groupQueue, name: "WritesMatchModel", run: checkModel,
+		{group: groupQueue, name: "WritesMatchModel", run: checkWrites,
 			says: "[Q19] Without an error all of them were, each as a whole and at its place."},
 		{group: groupQueue, name: "OldErrorsAreGone", run: checkOldErrors,
 			says: "[Q20] The queue sets it, and the Err of each write: what was in them before Submit is gone."},

@@ -46,8 +46,9 @@ func shutdownLayer(ctx context.Context, s *suite, k *hostTask, r *report, name, 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	random := rand.New(rand.NewPCG(k.Seed, 5))
-	c.crash = func(cmd *exec.Cmd, sample func() error) error { return powerFailure(fs, random, &c.soon, cmd, sample) }
+	c.crash = func(cmd *exec.Cmd, sample func() error) error {
+		return powerFailure(fs, c.random, &c.soon, cmd, sample)
+	}
 	c.crashFails = true // its disk is gone before it is
 	if err := c.run(ctx, k.Seed, k.States); err != nil {
 		r.Violations = append(r.Violations, err.Error())

@@ -13,19 +13,16 @@ import (
 )
 
 // injections are what strace makes system calls return: the calls as a regular expression,
-// because their names differ between machines, with the errors. Reads are not among them:
+// because their names differ between machines, with the error. Reads are not among them:
 // they would hit the start of the program.
-var injections = []struct {
-	calls  string
-	errors []string
-}{
-	{"/^pwrite", []string{"EIO", "ENOSPC", "EINTR", "EAGAIN"}},
-	{"/^(fdatasync|fsync)$", []string{"EIO", "ENOSPC", "EINTR"}},
-	{"fallocate", []string{"EIO", "ENOSPC", "EINTR", "EOPNOTSUPP"}},
-	{"ftruncate", []string{"EIO", "EINTR"}},
-	{"/^rename", []string{"EIO"}},
-	{"/^unlink", []string{"EIO"}},
-	{"fadvise64", []string{"EIO"}},
+var injections = []struct{ calls, error string }{
+	{"/^pwrite", "EIO"}, {"/^pwrite", "ENOSPC"}, {"/^pwrite", "EINTR"}, {"/^pwrite", "EAGAIN"},
+	{"/^(fdatasync|fsync)$", "EIO"}, {"/^(fdatasync|fsync)$", "ENOSPC"}, {"/^(fdatasync|fsync)$", "EINTR"},
+	{"fallocate", "EIO"}, {"fallocate", "ENOSPC"}, {"fallocate", "EINTR"}, {"fallocate", "EOPNOTSUPP"},
+	{"ftruncate", "EIO"}, {"ftruncate", "EINTR"},
+	{"/^rename", "EIO"},
+	{"/^unlink", "EIO"},
+	{"fadvise64", "EIO"},
 }
 
 // syscallErrors makes system calls of writers fail. Which of a call's occurrences fail is left
@@ -40,21 +37,16 @@ func syscallErrors(t *T) {
 		t.missing("strace", err)
 	}
 	c := newBeside(t, "Faults/SyscallErrors")
-	seed := *flagSeed
-	for range max(1, *flagStates/1000) {
-		for _, in := range injections {
-			for _, e := range in.errors {
-				r := rand.New(rand.NewPCG(seed, 41))
-				inject := fmt.Sprintf("inject=%s:error=%s:when=%d", in.calls, e, 1+r.IntN(10))
-				if r.IntN(3) > 0 {
-					inject += fmt.Sprintf("+%d", 2+r.IntN(20))
-				}
-				c.wrap = []string{strace, "-f", "--seccomp-bpf", "-q", "-o", os.DevNull, "-e", "trace=" + in.calls, "-e", inject, "--"}
-				if err := c.besides(t.Context(), seed, nil); err != nil {
-					require.NoError(t, c.repeat(fmt.Errorf("%w\nunder strace -e %s", err, inject), seed))
-				}
-				seed++
-			}
+	all := uint64(len(injections))
+	for seed := *flagSeed; seed < *flagSeed+all*uint64(max(1, *flagStates/1000)); seed++ {
+		in, r := injections[seed%all], rand.New(rand.NewPCG(seed, 41)) // the seed alone says which
+		inject := fmt.Sprintf("inject=%s:error=%s:when=%d", in.calls, in.error, 1+r.IntN(10))
+		if r.IntN(3) > 0 {
+			inject += fmt.Sprintf("+%d", 2+r.IntN(20))
+		}
+		c.wrap = []string{strace, "-f", "--seccomp-bpf", "-q", "-o", os.DevNull, "-e", "trace=" + in.calls, "-e", inject, "--"}
+		if err := c.besides(t.Context(), seed, nil); err != nil {
+			require.NoError(t, c.repeat(fmt.Errorf("%w\nunder strace -e %s", err, inject), seed))
 		}
 	}
 	t.Logf("%d runs, %d distinct outcomes", c.states, len(c.outcomes))
@@ -71,7 +63,7 @@ func newBeside(t *T, name string) *cycles {
 // besides lets a writer work under adverse conditions, checks what it leaves, and lets
 // another one go on without them.
 func (c *cycles) besides(ctx context.Context, seed uint64, limits *limits) error {
-	r := rand.New(rand.NewPCG(seed, 99))
+	r := c.reseed(seed)
 	job := c.job(r, seed)
 	defer func() { _ = os.RemoveAll(job.Dir) }() // the check's directory goes with all that is left
 	c.mayFail, c.limits = true, limits
@@ -132,7 +124,7 @@ func fileLimit(t *T) {
 		seed := *flagSeed + n
 		r := rand.New(rand.NewPCG(seed, 43))
 		l := limits{FileSize: 1 + r.Uint64N(300<<10)}
-		if n%2 == 1 {
+		if seed%2 == 1 {
 			l = limits{Files: 8 + r.Uint64N(20)}
 		}
 		if err := c.besides(t.Context(), seed, &l); err != nil {

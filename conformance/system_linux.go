@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +15,14 @@ func mountSmall(path string, size int64) error {
 	return unix.Mount("none", path, "tmpfs", 0, fmt.Sprint("size=", size))
 }
 
-func unmount(path string) error { return unix.Unmount(path, 0) }
+// unmount ends a mount also where it fails because something is still open.
+func unmount(path string) error {
+	err := unix.Unmount(path, 0)
+	if errors.Is(err, unix.EBUSY) {
+		err = errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
+	}
+	return err
+}
 
 // limitFileSize makes the process unable to write beyond a place in any file.
 func limitFileSize(limit int64) (undo func() error, err error) {
@@ -40,4 +49,41 @@ func virtualSize() (int64, error) {
 	var pages int64
 	_, err = fmt.Fscan(bytes.NewReader(text), &pages)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// mappings counts the mappings of the process, and the bytes of those that can be used.
+func mappings() (n int, readable int64, err error) {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var from, to uint64
+		var mode string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); err != nil {
+			return 0, 0, err
+		}
+		n++
+		if !strings.HasPrefix(mode, "---") { // else the runtime may only have set it aside
+			readable += int64(to - from)
+		}
+	}
+	return n, readable, nil
+}
+
+// reservesAtOnce says why a directory's file system cannot reserve space without writing it, or without
+// taking memory for it.
+func reservesAtOnce(dir string) (err error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return err
+	}
+	if kind := uint32(fs.Type); kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
+		return errors.New("a file system in memory")
+	}
+	f, err := os.CreateTemp(dir, "")
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, block), f.Close(), os.Remove(f.Name()))
 }

@@ -13,3 +13,7 @@ func limitFileSize(int64) (undo func() error, err error) { return nil, errors.Er
 func openDescriptors() (int, error) { return 0, errors.ErrUnsupported }
 
 func virtualSize() (int64, error) { return 0, errors.ErrUnsupported }
+
+func mappings() (n int, readable int64, err error) { return 0, 0, errors.ErrUnsupported }
+
+func reservesAtOnce(string) error { return errors.ErrUnsupported }

@@ -61,6 +61,11 @@ func (t *T) TempDir() string {
 		require.NoError(t, m.Mkdir(dir))
 		return dir
 	}
+	if above := t.suite.dir; above != "" {
+		dir, err := os.MkdirTemp(above, "")
+		require.NoError(t, err)
+		return dir
+	}
 	if *flagDir == "" {
 		return t.tb.TempDir()
 	}
@@ -198,8 +203,14 @@ func missing(t tb, l layer, why error) {
 	if slices.Contains(strings.Split(*flagRequire, ","), string(l)) {
 		require.NoError(t, why, "layer %s is required here", l)
 	}
+	text := fmt.Sprintf(missingPrefix+"%s cannot run here: %v", l, why)
 	if !isChild() { // its parent says it
-		fmt.Fprintf(os.Stderr, "conformance: SKIPPED, layer %s cannot run here: %v\n", l, why)
+		sayMissing(text)
 	}
-	t.Skipf("layer %s cannot run here: %v", l, why)
+	t.Skipf("%s", text)
 }
+
+// missingPrefix begins what says that a check cannot run on this machine.
+const missingPrefix = "layer "
+
+func sayMissing(why string) { fmt.Fprintln(os.Stderr, "conformance: SKIPPED,", why) }

@@ -3,7 +3,6 @@ package blockdisk
 import (
 	"bytes"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ const size = 1 << 20
 
 func started(t *testing.T) *Disk {
 	t.Helper()
-	page, err := writer.CreatePage(filepath.Join(t.TempDir(), "page"))
+	page, err := writer.CreatePage()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, page.Close()) })
 	d := New(size, page)

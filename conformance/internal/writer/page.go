@@ -5,6 +5,7 @@ package writer
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,24 +31,28 @@ const (
 // wrote, and the one that kills can look at it at any moment. Each number in it has one
 // writer, and is written by one call. Safe for concurrent use.
 type Page struct {
-	f *os.File
+	f    *os.File
+	path string
+	mine bool // it goes with this Page
 
 	mu sync.Mutex // of set
 }
 
 // CreatePage makes a page that says that nothing was done yet.
-func CreatePage(path string) (*Page, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func CreatePage() (*Page, error) {
+	f, path, err := newFile()
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{f: f}
+	p := &Page{f: f, path: path, mine: true}
 	if err := p.Reset(); err != nil {
-		_ = f.Close()
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
+
+// Path is where other processes find the page, until it is closed.
+func (p *Page) Path() string { return p.path }
 
 // OpenPage opens a page that another process made.
 func OpenPage(path string) (*Page, error) {
@@ -55,7 +60,7 @@ func OpenPage(path string) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Page{f: f}, nil
+	return &Page{f: f, path: path}, nil
 }
 
 // Reset sets all progress to nothing.
@@ -64,8 +69,14 @@ func (p *Page) Reset() error {
 	return err
 }
 
-// Close closes the page's file.
-func (p *Page) Close() error { return p.f.Close() }
+// Close closes the page's file. It ends the page where that was made.
+func (p *Page) Close() error {
+	err := p.f.Close()
+	if p.mine {
+		err = errors.Join(err, removeFile(p.path))
+	}
+	return err
+}
 
 func (p *Page) submitted(producer, n int) error { return p.set(producer, 0, n) }
 func (p *Page) acked(producer, n int) error     { return p.set(producer, 8, n) }
