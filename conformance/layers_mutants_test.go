@@ -90,7 +90,7 @@ var layerMutants = []layerMutant{
 	},
 	{
 		name: "RecoveryNotSynced", what: "File.Sync does nothing: recovery serves what is not durable", direct: posix.DirectOff,
-		bug:      bug{sync: func(*mutantFile) error { return nil }},
+		bug: bug{sync: func(*mutantFile) error { return nil }},
 		// The layer block meets it where a kill falls between a write and its sync: not in every run.
 		caughtBy: []string{"File/SyncKeepsContent"},
 	},
