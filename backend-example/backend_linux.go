@@ -1,20 +1,21 @@
-// Package example is an IO backend in about 200 lines of code: plain writes through the page
-// cache, each followed by fsync. It passes the conformance suite; docs/backends.md walks
+// Package example is an IO backend in less than 200 lines of code: plain writes through the
+// page cache, each followed by fsync. It passes the conformance suite; docs/backends.md walks
 // through it. It is for Linux and is not registered: it is there to be read and to start from.
 package example
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/backend/inline"
+	"github.com/chronik-go/wal/core/backend/osdir"
 )
 
 // Backend has no state: everything belongs to a Dir.
@@ -29,11 +30,7 @@ func (Backend) Probe() error { return nil }
 // OpenDir opens a directory as the contract says.
 func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if o.Create && !o.ReadOnly {
-		err := makeDir(path)
-		if err == nil {
-			err = syncAbove(path)
-		}
-		if err != nil {
+		if err := osdir.Make(path); err != nil {
 			return nil, err
 		}
 	}
@@ -46,39 +43,6 @@ func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 		return nil, errors.Join(err, self.Close())
 	}
 	return &dir{root: root, self: self, readOnly: o.ReadOnly}, nil
-}
-
-// makeDir makes a directory and those above it.
-func makeDir(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// Somebody may be faster, which MkdirAll does not mind. Chmod is for the umask.
-	return errors.Join(makeDir(filepath.Dir(path)), os.MkdirAll(path, 0o700), os.Chmod(path, 0o700))
-}
-
-// syncAbove syncs what is above a directory on its file system, also where nothing was missing:
-// who made it may have died before, or have been a mkdir -p, which syncs nothing.
-func syncAbove(path string) error {
-	for {
-		var below, at unix.Stat_t
-		err := unix.Stat(path, &below)
-		path += "/.." // the path may lead through a link
-		err = errors.Join(err, unix.Stat(path, &at))
-		if err != nil || at.Dev != below.Dev || at.Ino == below.Ino {
-			return err
-		}
-		above, err := os.Open(path)
-		if errors.Is(err, fs.ErrPermission) {
-			continue // it was made by somebody else
-		}
-		if err == nil {
-			err = errors.Join(above.Sync(), above.Close())
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // dir resolves names against a descriptor: its path may lead elsewhere by now.
@@ -192,8 +156,8 @@ type file struct {
 	failed error // of the first sync that failed
 }
 
-// failures are the errors of syncs that failed, by id: what is lost is lost to every File of the
-// file. Each stays until the File is closed that it is of; then the number may be another file's.
+// failures are the Files on which a sync failed, by id: what is lost is lost to every File of the
+// file. Each stays until it is closed; then the number may be another file's.
 var failures sync.Map
 
 func (d *dir) file(f *os.File) *file {
@@ -202,13 +166,8 @@ func (d *dir) file(f *os.File) *file {
 	return &file{File: f, dir: d, id: [2]uint64{st.Dev, st.Ino}}
 }
 
-func (f *file) Size() (int64, error) {
-	fi, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return fi.Size(), nil
-}
+// Size moves the position that no other call uses.
+func (f *file) Size() (int64, error) { return f.Seek(0, io.SeekEnd) }
 
 func (f *file) Resize(size int64) error {
 	old, err := f.Size()
@@ -218,8 +177,7 @@ func (f *file) Resize(size int64) error {
 	if size <= old {
 		return f.Truncate(size)
 	}
-	err = control(f.File, func(fd int) error { return unix.Fallocate(fd, 0, old, size-old) })
-	if err != nil {
+	if err = control(f.File, func(fd int) error { return unix.Fallocate(fd, 0, old, size-old) }); err != nil {
 		err = errors.Join(err, f.Truncate(old))
 	}
 	return err
@@ -235,21 +193,21 @@ func (f *file) Sync() error {
 func (f *file) flush() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err, known := failures.Load(f.id); known && f.failed == nil {
-		return err.(error)
+	if first, ok := failures.Load(f.id); ok && f.failed == nil {
+		return first.(*file).failed
 	}
 	if f.failed == nil {
 		if f.failed = f.File.Sync(); f.failed != nil && !errors.Is(f.failed, backend.ErrClosed) {
-			failures.Store(f.id, f.failed)
+			failures.Store(f.id, f)
 		}
 	}
 	return f.failed
 }
 
 func (f *file) Close() error {
-	f.mu.Lock()
+	f.mu.Lock() // no flush is under way
 	defer f.mu.Unlock()
-	failures.CompareAndDelete(f.id, f.failed)
+	failures.CompareAndDelete(f.id, f)
 	return f.File.Close()
 }
 

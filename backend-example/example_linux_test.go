@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 }
 
 // A backend is no more than this: lines of code, without blank ones and comments.
-func TestAbout200Lines(t *testing.T) {
+func TestLessThan200Lines(t *testing.T) {
 	text, err := os.ReadFile("backend_linux.go")
 	require.NoError(t, err)
 	lines := 0
@@ -27,5 +27,5 @@ func TestAbout200Lines(t *testing.T) {
 		}
 	}
 	t.Logf("%d lines", lines)
-	require.Less(t, lines, 220)
+	require.Less(t, lines, 200)
 }

@@ -121,7 +121,3 @@ func (h *dirHandle) lock(readOnly bool) error {
 	h.held = held
 	return nil
 }
-
-// makeDirs makes a directory and the missing ones above it. Windows has no mode;
-// a directory in a user's profile is private by inheritance.
-func makeDirs(path string) error { return os.MkdirAll(path, 0o700) }

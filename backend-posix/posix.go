@@ -43,6 +43,7 @@ import (
 	"fmt"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/osdir"
 )
 
 // DirectMode says whether files are written past the page cache.
@@ -93,7 +94,7 @@ func (*Backend) Probe() error { return nil }
 // of its file system: a process that died after making one may not have come to it.
 func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if o.Create && !o.ReadOnly {
-		if err := makeDirs(path); err != nil {
+		if err := osdir.Make(path); err != nil {
 			return nil, err
 		}
 	}

@@ -92,7 +92,7 @@ func randomEpoch() uint64 {
 		"case false:"}}, []Check{DamageReported}},
 
 	{"the content of batches is not checked", []patch{{
-		"	if err == nil && r.check {\n",
+		"	if sound && r.check {\n",
 		"	if false {\n"}}, []Check{Prefix, DamageReported}},
 
 	{"recovery serves what is not synced", []patch{{

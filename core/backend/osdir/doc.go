@@ -1,0 +1,2 @@
+// Package osdir makes directories of the operating system's, for backends that keep a log in one.
+package osdir

@@ -1,0 +1,7 @@
+package osdir
+
+import "os"
+
+// Make makes a directory and the missing ones above it. Windows has no mode; a directory in a
+// user's profile is private by inheritance. Nor has it a way to make names durable.
+func Make(path string) error { return os.MkdirAll(path, 0o700) }
