@@ -163,7 +163,7 @@ var failures sync.Map
 func (d *dir) file(f *os.File) *file {
 	var st unix.Stat_t
 	_ = unix.Fstat(int(f.Fd()), &st) // of an open file: it does not fail
-	return &file{File: f, dir: d, id: [2]uint64{st.Dev, st.Ino}}
+	return &file{File: f, dir: d, id: [2]any{st.Dev, st.Ino}}
 }
 
 // Size moves the position that no other call uses.

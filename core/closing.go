@@ -14,6 +14,7 @@ import (
 func (s *shard) beginClose() {
 	s.mu.Lock()
 	s.closing = true
+	s.ending.Store(true)
 	s.unblockAll()
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()

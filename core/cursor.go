@@ -114,7 +114,7 @@ func (c *cursor) advance() error {
 	if err != nil {
 		return err
 	}
-	if b.bad != nil && c.p.shard.cfg.allowDamage && !c.p.shard.dropped(c.extent.seg) {
+	if b.bad != nil && c.isDamage(b.bad) {
 		return c.lose(min(b.End(), c.extent.end))
 	}
 	if b.bad != nil {
@@ -364,10 +364,17 @@ func (c *cursor) missing(cause error) error {
 		cause = fmt.Errorf("%w: the batch with offset %d is not there", format.ErrCorrupt, c.next)
 	}
 	var bad *badFrame
-	if p.shard.cfg.allowDamage && !p.shard.dropped(c.extent.seg) && (errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad)) {
+	if (errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad)) && c.isDamage(cause) {
 		return c.pass(bad)
 	}
 	return c.damaged(cause)
+}
+
+// isDamage reports whether a log that was opened despite damage is damaged here: the segment was
+// not dropped by a running writer, and the log is open.
+func (c *cursor) isDamage(cause error) bool {
+	s := c.p.shard
+	return s.cfg.allowDamage && !s.dropped(c.extent.seg) && !errors.Is(s.closed(cause), ErrClosed)
 }
 
 // pass goes on behind damage in a log that was opened despite it: at the next frame or, if

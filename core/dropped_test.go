@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -114,9 +115,15 @@ func followSlow(p *wal.Partition, to int64) error {
 
 // A Refresh, or a Close, that comes between the error and the wait for it is not missed.
 func TestFollowerMissesNoRefresh(t *testing.T) {
-	for what, happen := range map[string]func(*wal.Manager) error{
-		"Refresh": func(ro *wal.Manager) error { return ro.Refresh(bg) },
-		"Close":   (*wal.Manager).Close,
+	refresh := func(ro *wal.Manager) error { return ro.Refresh(bg) }
+	for what, x := range map[string]struct {
+		happen func(*wal.Manager) error
+		opts   []wal.Option
+	}{
+		"Refresh":                    {refresh, nil},
+		"Refresh, damage is allowed": {refresh, []wal.Option{wal.WithAllowDamage()}},
+		"Close":                      {(*wal.Manager).Close, nil},
+		"Close, damage is allowed":   {(*wal.Manager).Close, []wal.Option{wal.WithAllowDamage()}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -125,7 +132,7 @@ func TestFollowerMissesNoRefresh(t *testing.T) {
 				slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
 				appendSlow(t, slow, 10)
 				churn(t, busy, 60)
-				ro := openReadOnly(t, disk)
+				ro := openReadOnly(t, disk, x.opts...)
 				p := lookup(t, ro, "slow", 0)
 				for range 6 {
 					churn(t, busy, 60)
@@ -135,14 +142,14 @@ func TestFollowerMissesNoRefresh(t *testing.T) {
 					// It reads the header of the file when it looks why it read something else.
 					if !happened && i.Op == sim.OpRead && i.Offset == 0 && i.Len == format.HeaderSize {
 						happened = true
-						require.NoError(t, happen(ro))
+						require.NoError(t, x.happen(ro))
 					}
 				})
 				end := run(func() error { return followSlow(p, 10) })
 				synctest.Wait()
 				require.True(t, happened)
 				require.Len(t, end, 1)
-				if what == "Close" {
+				if strings.HasPrefix(what, "Close") {
 					require.ErrorIs(t, <-end, wal.ErrClosed)
 					return
 				}

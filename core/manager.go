@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,12 +173,31 @@ func (m *Manager) newShard(name string) (*shard, error) {
 	s.commit.s = s
 	if name != "" {
 		var err error
-		s.dir, err = m.cfg.backend.OpenDir(m.path+"/"+name, backend.DirOptions{Create: !m.cfg.readOnly, ReadOnly: m.cfg.readOnly})
-		if err != nil {
+		if s.dir, err = m.openShard(name); err != nil {
 			return nil, fmt.Errorf("open %s: %w", name, causeOf(err, name))
 		}
 	}
 	return s, nil
+}
+
+// openShard opens the directory of a log, or makes it. One that is there only has to get its name
+// synced: whoever made it may have died before.
+func (m *Manager) openShard(name string) (backend.Dir, error) {
+	path := m.path + "/" + name
+	if m.cfg.readOnly {
+		return m.cfg.backend.OpenDir(path, backend.DirOptions{ReadOnly: true})
+	}
+	d, err := m.cfg.backend.OpenDir(path, backend.DirOptions{})
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.cfg.backend.OpenDir(path, backend.DirOptions{Create: true})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := m.root.Sync(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 func (m *Manager) recoverShard(s *shard) error {

@@ -38,7 +38,8 @@ func (m *Manager) Replay(ctx context.Context) iter.Seq2[Entry, error] {
 
 // Visit calls visit with what Replay returns, until that returns false. It does not copy: a
 // record's memory is valid until visit returns, for its goroutine only, and must not be written to.
-// Close waits until visit has seen what it is being shown, so visit must not call it.
+// Close waits until visit returns, which then gets ErrClosed: visit must neither call it nor wait for
+// who does.
 //
 // Where the backend maps files, the memory is the kernel's own. Should the device fail then, visit
 // ends where it touches the record, and is called once more with the error, which is the last one.
@@ -55,9 +56,10 @@ func (m *Manager) Visit(ctx context.Context, visit func(Entry, error) bool) {
 // reports whether to go on.
 func (s *shard) replay(ctx context.Context, lend bool, yield func(Entry, error) bool) bool {
 	snap := s.snapshot()
+	snap.lend = lend
 	defer snap.release()
 	for _, g := range snap.segments {
-		if !snap.replaySegment(ctx, g, lend, yield) {
+		if !snap.replaySegment(ctx, g, yield) {
 			return false
 		}
 	}
@@ -71,6 +73,7 @@ type snapshot struct {
 	parts    map[uint32]*replayed
 	segments []*segment // pinned, in the order of the log
 	live     []extent   // memory for liveIn
+	lend     bool       // records are not copied
 }
 
 // replayed is one partition in a snapshot.
@@ -109,14 +112,14 @@ func (snap *snapshot) release() {
 	}
 }
 
-func (snap *snapshot) replaySegment(ctx context.Context, g *segment, lend bool, yield func(Entry, error) bool) bool {
+func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(Entry, error) bool) bool {
 	r := frameReader{
-		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: !lend, ahead: true, pool: snap.s.pool},
+		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: !snap.lend, ahead: true, pool: snap.s.pool},
 		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
 	}
 	defer r.release()
 	// Another process' writer may make the file another segment while it is looked at.
-	if v, ok := g.file.(backend.Viewer); ok && lend && !snap.s.cfg.readOnly {
+	if v, ok := g.file.(backend.Viewer); ok && snap.lend && !snap.s.cfg.readOnly {
 		r.ahead = false
 		return snap.replayViews(ctx, g, v, &r, yield)
 	}
@@ -222,6 +225,10 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 			if !covers(live, offset) {
 				continue
 			}
+			if snap.lend && snap.s.ending.Load() { // Close waits for this
+				yield(Entry{}, ErrClosed)
+				return errStopped
+			}
 			rec.Offset = offset
 			if !yield(Entry{p.topic, p.num, rec}, nil) {
 				return errStopped
@@ -234,14 +241,15 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 
 // damagedAt tells that a batch of a frame is not what was written.
 func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
-	if snap.s.dropped(g) {
+	switch {
+	case snap.s.dropped(g):
 		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
-		return errStopped
+	case errors.Is(snap.s.closed(err), ErrClosed):
+		yield(Entry{}, ErrClosed)
+	case yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(f.Position), err)):
+		return nil
 	}
-	if !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(f.Position), err)) {
-		return errStopped
-	}
-	return nil
+	return errStopped
 }
 
 // liveIn adds the parts of a batch that are live to a list: not truncated, not moved elsewhere.

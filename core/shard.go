@@ -38,6 +38,7 @@ type shard struct {
 	rollbacks  rollbacks
 	failure    error
 	closing    bool
+	ending     atomic.Bool    // closing, for who does not hold mu
 	views      sync.WaitGroup // of files, which the log's end has to wait for; Add with mu held
 	partitions []*Partition
 	lastID     uint32 // the highest id of a partition
