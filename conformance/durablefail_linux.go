@@ -36,6 +36,12 @@ func (c *crashing) failedSyncs() {
 	}
 }
 
+// nextSyncFails has the file system lose some of what the next sync is for.
+func (c *crashing) nextSyncFails() {
+	c.Helper()
+	require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
+}
+
 // failedSync lets a sync fail, syncs again, and looks whether that was done if it succeeded.
 func (c *crashing) failedSync(through, first, second string, fail, sync func(q backend.Queue, f backend.File) error) {
 	blocks := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
@@ -48,7 +54,7 @@ func (c *crashing) failedSync(through, first, second string, fail, sync func(q b
 	for _, i := range blocks {
 		c.write(q, c.blockWrite(q, f, i, false))
 	}
-	require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
+	c.nextSyncFails()
 	require.Error(c, fail(q, f), "a %s whose sync fails", first)
 	switch through {
 	case "a File opened after":

@@ -77,9 +77,10 @@ func (c *crashing) resizeReserves() {
 		c.same(filled(block, 1), c.content(f), "a file that could not grow")
 		return
 	}
-	c.same(append(filled(block, 1), make([]byte, (blocks-1)*block)...), c.content(f), "a file that grew")
+	want := append(filled(block, 1), make([]byte, (blocks-1)*block)...)
+	c.same(want, c.content(f), "a file that grew")
 	c.reservesNothing(true)
 	c.demandNoSpace(f.Resize(2*blocks*block), "a file that is to grow on a full file system without fallocate")
-	c.same(append(filled(block, 1), make([]byte, (blocks-1)*block)...), c.content(f), "a file that could not grow")
+	c.same(want, c.content(f), "a file that could not grow")
 	c.fullWrites(d, f, blocks)
 }

@@ -181,7 +181,7 @@ func (c *crashing) syncShowsTheDevice() {
 			_, err = other.WriteAt(filled(block, i), int64(i)*block)
 			require.NoError(c, err)
 		}
-		require.NoError(c, c.fs.set(faultfs.Faults{Seed: 1, Rules: []faultfs.Rule{{Op: faultfs.OpSync, Count: 1, Errno: syscall.EIO}}}))
+		c.nextSyncFails()
 		require.ErrorIs(c, other.Sync(), syscall.EIO)
 		require.NoError(c, c.fs.set(faultfs.Faults{}))
 		require.NoError(c, other.Close())

@@ -39,7 +39,7 @@ func fileChecks() []check {
 			says: "[F12] They are the bytes that ReadAt would return; where that would return fewer, look is not called and View returns the error that ReadAt would."},
 		{group: groupFile, name: "ViewsStay", run: checkViewsStay,
 			says: "[F13] They stay readable, and what they are, until look returns, also if the file is closed, removed or renamed meanwhile."},
-		{group: groupFile, name: "ViewsFailAlone", run: func(t *T) { t.viewer(block) }, apart: checkViewsFail,
+		{group: groupFile, name: "ViewsFailAlone", apart: checkViewsFail,
 			says: "[F14] Where they cannot be brought any more while look runs, because the device fails or somebody has cut the file, look ends there and View returns an error."},
 		durable(groupFile, "SyncKeepsContent",
 			"[F8] Content and size are durable when it returns nil, whoever wrote them, also in an earlier process."),

@@ -61,7 +61,7 @@ func (c *committer) park() bool {
 	s := c.s
 	s.mu.Lock()
 	busy := len(s.queue) > 0 || len(s.commands) > 0 || s.openGroup != nil && s.ripe()
-	if busy || s.closing {
+	if busy || s.closing.Load() {
 		s.mu.Unlock()
 		return busy
 	}

@@ -3,7 +3,6 @@ package wal
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -13,8 +12,7 @@ import (
 // beginClose ends what comes from outside: nothing is submitted any more.
 func (s *shard) beginClose() {
 	s.mu.Lock()
-	s.closing = true
-	s.ending.Store(true)
+	s.closing.Store(true)
 	s.unblockAll()
 	wake := s.sleep.interrupt()
 	s.mu.Unlock()
@@ -101,20 +99,23 @@ func (s *shard) release() error {
 	return errors.Join(errs...)
 }
 
-// closed returns ErrClosed in place of an error that comes of the log's being closed.
-func (s *shard) closed(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing || errors.Is(err, backend.ErrClosed) || errors.Is(err, fs.ErrClosed) {
+// overtaken returns what came over a read of a segment that failed: errDropped, or ErrClosed; nil
+// where nothing did, and the cause is what it says. Closing is asked for last: it may be why the file
+// could not be looked at.
+func (s *shard) overtaken(g *segment, cause error) error {
+	switch {
+	case s.dropped(g):
+		return errDropped
+	case s.closing.Load() || errors.Is(cause, backend.ErrClosed):
 		return ErrClosed
 	}
-	return err
+	return nil
 }
 
 // view looks at a file. The log does not end meanwhile.
 func (s *shard) view(v backend.Viewer, at int64, n int, look func(data []byte)) error {
 	s.mu.Lock()
-	if s.closing {
+	if s.closing.Load() {
 		s.mu.Unlock()
 		return ErrClosed
 	}

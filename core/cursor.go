@@ -326,7 +326,7 @@ func (s *shard) recent(seg *segment, position int64) []byte {
 	}
 	s.mu.Lock()
 	g := s.ring.find(seg, position)
-	if g == nil || s.closing {
+	if g == nil || s.closing.Load() {
 		s.mu.Unlock()
 		return nil
 	}
@@ -374,7 +374,7 @@ func (c *cursor) missing(cause error) error {
 // not dropped by a running writer, and the log is open.
 func (c *cursor) isDamage(cause error) bool {
 	s := c.p.shard
-	return s.cfg.allowDamage && !s.dropped(c.extent.seg) && !errors.Is(s.closed(cause), ErrClosed)
+	return s.cfg.allowDamage && s.overtaken(c.extent.seg, cause) == nil
 }
 
 // pass goes on behind damage in a log that was opened despite it: at the next frame or, if
@@ -383,26 +383,22 @@ func (c *cursor) pass(bad *badFrame) error {
 	if bad == nil {
 		return c.lose(c.extent.end)
 	}
-	h, err := c.reader.search(bad.position + c.reader.alignment)
+	behind, err := c.reader.behind(bad)
 	if err != nil {
 		return c.damaged(err)
 	}
-	c.torn, c.reader.position = true, c.reader.limit
-	if h != nil {
-		c.reader.position = h.Position
-	}
+	c.torn, c.reader.position = true, behind
 	return nil
 }
 
 // damaged wraps the error of reading what should be good.
 func (c *cursor) damaged(cause error) error {
-	s := c.p.shard
 	at := c.extent.seg.at(c.reader.position)
-	if s.dropped(c.extent.seg) {
-		return fmt.Errorf("%s: offset %d: %s: %w", c.p, c.next, at, errDropped)
-	}
-	if cause = s.closed(cause); errors.Is(cause, ErrClosed) { // asked last: it may be why the file could not be looked at
-		return cause
+	switch why := c.p.shard.overtaken(c.extent.seg, cause); {
+	case errors.Is(why, errDropped):
+		return fmt.Errorf("%s: offset %d: %s: %w", c.p, c.next, at, why)
+	case why != nil:
+		return why
 	}
 	var bad *badFrame
 	if errors.Is(cause, format.ErrCorrupt) || errors.As(cause, &bad) {

@@ -62,21 +62,27 @@ func TestReplayOfWhatIsDropped(t *testing.T) {
 	}
 }
 
+// movedUnderReader opens a log read-only whose writer then moves what is in a partition, ten records.
+func movedUnderReader(t *testing.T, opts ...wal.Option) (disk *sim.Disk, ro *wal.Manager, p *wal.Partition) {
+	t.Helper()
+	disk = newDisk(t, sim.Options{})
+	m := open(t, disk, small, aLittle, wal.WithRecycleLimit(2))
+	slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
+	appendSlow(t, slow, 10)
+	churn(t, busy, 60)
+	ro = openReadOnly(t, disk, opts...)
+	for range 6 {
+		churn(t, busy, 60)
+	}
+	require.Positive(t, m.Stats().MovedBytes)
+	return disk, ro, lookup(t, ro, "slow", 0)
+}
+
 // Reading what a running writer has moved is told so, and nothing of it is missing once a Refresh
 // has found where it is: a follower waits for that.
 func TestReadOfWhatIsMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := newDisk(t, sim.Options{})
-		m := open(t, disk, small, aLittle, wal.WithRecycleLimit(2))
-		slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
-		appendSlow(t, slow, 10)
-		churn(t, busy, 60)
-		ro := openReadOnly(t, disk)
-		p := lookup(t, ro, "slow", 0)
-		for range 6 {
-			churn(t, busy, 60)
-		}
-		require.Positive(t, m.Stats().MovedBytes)
+		_, ro, p := movedUnderReader(t)
 		for name, read := range map[string]func() iter.Seq2[wal.Record, error]{
 			"Read":     func() iter.Seq2[wal.Record, error] { return p.Read(bg, 0) },
 			"ReadFrom": func() iter.Seq2[wal.Record, error] { return p.ReadFrom(bg, slowRecord(9).Timestamp) },
@@ -127,16 +133,7 @@ func TestFollowerMissesNoRefresh(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk := newDisk(t, sim.Options{})
-				m := open(t, disk, small, aLittle, wal.WithRecycleLimit(2))
-				slow, busy := partition(t, m, "slow", 0), partition(t, m, "busy", 0)
-				appendSlow(t, slow, 10)
-				churn(t, busy, 60)
-				ro := openReadOnly(t, disk, x.opts...)
-				p := lookup(t, ro, "slow", 0)
-				for range 6 {
-					churn(t, busy, 60)
-				}
+				disk, ro, p := movedUnderReader(t, x.opts...)
 				happened := false
 				disk.BeforeOp(func(i sim.OpInfo) {
 					// It reads the header of the file when it looks why it read something else.

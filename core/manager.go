@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,12 +118,20 @@ func (m *Manager) openShards() error {
 	}
 	m.shared = m.cfg.shards
 	var dedicated []string
+	found := false
 	for _, name := range names {
 		if n, ok := numberedName(name, shardPrefix); ok {
 			m.shared = max(m.shared, n+1)
+			found = true
 		} else if n, ok := numberedName(name, dedicatedPrefix); ok {
 			m.dedicated = max(m.dedicated, n)
 			dedicated = append(dedicated, name)
+			found = true
+		}
+	}
+	if found && !m.cfg.readOnly { // whoever made them may have died before
+		if err := m.root.Sync(); err != nil {
+			return fmt.Errorf("sync: %w", err)
 		}
 	}
 	slices.Sort(dedicated)
@@ -133,24 +140,25 @@ func (m *Manager) openShards() error {
 		if i > 0 {
 			name = fmt.Sprintf("%s%04d", shardPrefix, i)
 		}
-		if name != "" && m.cfg.readOnly && !slices.Contains(names, name) {
+		there := slices.Contains(names, name)
+		if name != "" && m.cfg.readOnly && !there {
 			continue
 		}
-		if err := m.addShard(name); err != nil {
+		if err := m.addShard(name, there); err != nil {
 			return err
 		}
 	}
 	m.shared = len(m.shards)
 	for _, name := range dedicated {
-		if err := m.addShard(name); err != nil {
+		if err := m.addShard(name, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *Manager) addShard(name string) error {
-	s, err := m.newShard(name)
+func (m *Manager) addShard(name string, there bool) error {
+	s, err := m.newShard(name, there)
 	if err == nil {
 		m.shards = append(m.shards, s)
 	}
@@ -167,37 +175,18 @@ func numberedName(name, prefix string) (int, bool) {
 	return n, err == nil && n > 0
 }
 
-// newShard opens the directory of a log.
-func (m *Manager) newShard(name string) (*shard, error) {
+// newShard opens the directory of a log. One that is there, by a name that is durable, is not made.
+func (m *Manager) newShard(name string, there bool) (*shard, error) {
 	s := &shard{cfg: m.cfg, name: name, dir: m.root, mu: newAppendLock(m.cfg.stdLocks), pool: newBufferPool(m.cfg.bufferPool)}
 	s.commit.s = s
 	if name != "" {
 		var err error
-		if s.dir, err = m.openShard(name); err != nil {
+		o := backend.DirOptions{Create: !there && !m.cfg.readOnly, ReadOnly: m.cfg.readOnly}
+		if s.dir, err = m.cfg.backend.OpenDir(m.path+"/"+name, o); err != nil {
 			return nil, fmt.Errorf("open %s: %w", name, causeOf(err, name))
 		}
 	}
 	return s, nil
-}
-
-// openShard opens the directory of a log, or makes it. One that is there only has to get its name
-// synced: whoever made it may have died before.
-func (m *Manager) openShard(name string) (backend.Dir, error) {
-	path := m.path + "/" + name
-	if m.cfg.readOnly {
-		return m.cfg.backend.OpenDir(path, backend.DirOptions{ReadOnly: true})
-	}
-	d, err := m.cfg.backend.OpenDir(path, backend.DirOptions{})
-	if errors.Is(err, fs.ErrNotExist) {
-		return m.cfg.backend.OpenDir(path, backend.DirOptions{Create: true})
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := m.root.Sync(); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
 }
 
 func (m *Manager) recoverShard(s *shard) error {
@@ -281,7 +270,7 @@ func (m *Manager) shardFor(key partitionKey) (*shard, error) {
 // startDedicated begins a log for one partition. One that cannot start leaves its number,
 // and its directory, for the next. The caller holds m.mu.
 func (m *Manager) startDedicated() (*shard, error) {
-	s, err := m.newShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated+1))
+	s, err := m.newShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated+1), false)
 	if err != nil {
 		return nil, err
 	}

@@ -93,10 +93,7 @@ func (p *Partition) await(ctx context.Context, reason func() bool) error {
 	}
 	ch := p.waiting
 	p.mu.Unlock()
-	p.shard.mu.Lock()
-	closing := p.shard.closing
-	p.shard.mu.Unlock()
-	if closing {
+	if p.shard.closing.Load() {
 		return ErrClosed
 	}
 	select {

@@ -51,7 +51,7 @@ func (m *Manager) findLogs(known []*shard) error {
 		if !shared && !dedicated || slices.ContainsFunc(known, func(s *shard) bool { return s.name == name }) {
 			continue
 		}
-		s, err := m.newShard(name)
+		s, err := m.newShard(name, true)
 		if err != nil {
 			return err
 		}

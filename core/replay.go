@@ -140,8 +140,7 @@ func (snap *snapshot) replayViews(ctx context.Context, g *segment, v backend.Vie
 		})
 		switch {
 		case failed != nil:
-			yield(Entry{}, snap.s.closed(fmt.Errorf("read %s: %w", g.at(r.position), failed)))
-			return false
+			return snap.tell(yield, g, r.position, failed, false) == nil
 		case !errors.Is(err, errShown):
 			return err == nil
 		case r.position == position:
@@ -166,42 +165,56 @@ func (snap *snapshot) replayFrames(ctx context.Context, g *segment, r *frameRead
 			return nil
 		case errors.Is(err, errShown):
 			return err
-		case err != nil && !snap.replayBehind(err, g, r, yield), err == nil && !snap.replayFrame(f, g, yield):
-			return errStopped
+		case err != nil:
+			err = snap.replayBehind(err, g, r, yield)
+		default:
+			err = snap.replayFrame(f, g, yield)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// replayBehind tells of what is wrong with a frame. It reports whether to go on, behind it.
-func (snap *snapshot) replayBehind(err error, g *segment, r *frameReader, yield func(Entry, error) bool) bool {
+// replayBehind tells of what is wrong with a frame, and has the reader go on behind it.
+func (snap *snapshot) replayBehind(err error, g *segment, r *frameReader, yield func(Entry, error) bool) error {
 	bad, ok := errors.AsType[*badFrame](err)
-	switch {
-	case snap.s.dropped(g):
-		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
-		return false
-	case errors.Is(snap.s.closed(err), ErrClosed):
-		yield(Entry{}, ErrClosed)
-		return false
-	case !ok:
-		yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
-		return false
 	// An open that allows damage told what is lost here.
-	case !yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(r.position), err)):
-		return false
+	if err := snap.tell(yield, g, r.position, err, ok); err != nil {
+		return err
 	}
 	behind, err := r.behind(bad)
 	if err != nil {
-		yield(Entry{}, fmt.Errorf("read %s: %w", g.at(r.position), err))
-		return false
+		return snap.tell(yield, g, r.position, err, false)
 	}
 	r.position = behind
-	return true
+	return nil
+}
+
+// tell yields an error of reading a segment. It returns nil to go on, which it does behind damage
+// only, else errStopped.
+func (snap *snapshot) tell(yield func(Entry, error) bool, g *segment, position int64, err error, damage bool) error {
+	why := snap.s.overtaken(g, err)
+	switch {
+	case errors.Is(why, errDropped):
+		why = fmt.Errorf("segment %s: %w", g.path, why)
+	case why == nil && damage:
+		if yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(position), err)) {
+			return nil
+		}
+		return errStopped
+	case why == nil:
+		why = fmt.Errorf("read %s: %w", g.at(position), err)
+	}
+	yield(Entry{}, why)
+	return errStopped
 }
 
 var errStopped = errors.New("iteration was stopped")
 
-func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error) bool) bool {
-	err := f.each(func(e format.Entry, lsn uint64, data []byte) error {
+// replayFrame yields what is live in a frame.
+func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error) bool) error {
+	return f.each(func(e format.Entry, lsn uint64, data []byte) error {
 		p := snap.parts[e.Partition]
 		if e.Kind != format.KindData || p == nil {
 			return nil
@@ -215,17 +228,17 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 			data, err = snap.s.cfg.decode(e, data)
 		}
 		if err != nil {
-			return snap.damagedAt(yield, g, f, err)
+			return snap.tell(yield, g, f.Position, err, true)
 		}
 		for offset := e.Base; offset < e.End(); offset++ {
 			var rec Record
 			if rec, data, err = format.ReadRecord(data); err != nil {
-				return snap.damagedAt(yield, g, f, err)
+				return snap.tell(yield, g, f.Position, err, true)
 			}
 			if !covers(live, offset) {
 				continue
 			}
-			if snap.lend && snap.s.ending.Load() { // Close waits for this
+			if snap.lend && snap.s.closing.Load() { // Close waits for this
 				yield(Entry{}, ErrClosed)
 				return errStopped
 			}
@@ -236,20 +249,6 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 		}
 		return nil
 	})
-	return err == nil
-}
-
-// damagedAt tells that a batch of a frame is not what was written.
-func (snap *snapshot) damagedAt(yield func(Entry, error) bool, g *segment, f *frame, err error) error {
-	switch {
-	case snap.s.dropped(g):
-		yield(Entry{}, fmt.Errorf("segment %s: %w", g.path, errDropped))
-	case errors.Is(snap.s.closed(err), ErrClosed):
-		yield(Entry{}, ErrClosed)
-	case yield(Entry{}, fmt.Errorf("%w: %s: %w", ErrDamaged, g.at(f.Position), err)):
-		return nil
-	}
-	return errStopped
 }
 
 // liveIn adds the parts of a batch that are live to a list: not truncated, not moved elsewhere.

@@ -37,8 +37,7 @@ type shard struct {
 	linger     linger
 	rollbacks  rollbacks
 	failure    error
-	closing    bool
-	ending     atomic.Bool    // closing, for who does not hold mu
+	closing    atomic.Bool    // set with mu held
 	views      sync.WaitGroup // of files, which the log's end has to wait for; Add with mu held
 	partitions []*Partition
 	lastID     uint32 // the highest id of a partition
@@ -100,7 +99,7 @@ func (s *shard) writable() error {
 	switch {
 	case s.failure != nil:
 		return s.failure
-	case s.closing:
+	case s.closing.Load():
 		return ErrClosed
 	case s.cfg.readOnly:
 		return ErrReadOnly

@@ -53,7 +53,7 @@ func (z *sleep) interrupt() wakeup {
 // ripe reports whether the open group need not linger any more. The caller holds mu.
 func (s *shard) ripe() bool {
 	g := s.openGroup
-	return len(s.queue) > 0 || s.closing || g != nil &&
+	return len(s.queue) > 0 || s.closing.Load() || g != nil &&
 		(s.cfg.fsync != FsyncBatch || g.n >= s.cfg.batchBytes || g.records >= s.cfg.batchRecords || s.linger.enough(g))
 }
 

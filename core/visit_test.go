@@ -79,6 +79,17 @@ func TestVisit(t *testing.T) {
 	})
 }
 
+// countRead counts the bytes that are read, until the next BeforeOp.
+func countRead(disk *sim.Disk) *int64 {
+	read := new(int64)
+	disk.BeforeOp(func(i sim.OpInfo) {
+		if i.Op == sim.OpRead {
+			*read += i.Len
+		}
+	})
+	return read
+}
+
 // Frames lie across the parts that are looked at, and may be larger than one.
 func TestVisitLargeFrames(t *testing.T) {
 	disk := newDisk(t, sim.Options{NoTrace: true})
@@ -88,17 +99,12 @@ func TestVisitLargeFrames(t *testing.T) {
 	for i, size := range sizes {
 		must(p.Append(bg, big(size, byte(i))))
 	}
-	read := int64(0)
-	disk.BeforeOp(func(i sim.OpInfo) {
-		if i.Op == sim.OpRead {
-			read += i.Len
-		}
-	})
+	read := countRead(disk)
 	got, errs := visited(m)
 	disk.BeforeOp(nil)
 	require.Empty(t, errs)
 	require.Len(t, got, len(sizes))
-	require.Less(t, read, int64(60<<20), "23 MiB, of which some is looked at twice, and nothing is read ahead")
+	require.Less(t, *read, int64(60<<20), "23 MiB, of which some is looked at twice, and nothing is read ahead")
 	for i, e := range got {
 		require.True(t, bytes.Equal(big(sizes[i], byte(i)).Value, e.Value), "record %d", i)
 	}
@@ -182,18 +188,13 @@ func TestVisitManyBadFrames(t *testing.T) {
 		}
 	}
 	require.Greater(t, bad, 5)
-	read := int64(0)
-	disk.BeforeOp(func(i sim.OpInfo) {
-		if i.Op == sim.OpRead {
-			read += i.Len
-		}
-	})
+	read := countRead(disk)
 	for what, list := range map[string]func(*wal.Manager) ([]wal.Entry, []error){"Visit": visited, "Replay": replayed} {
-		read = 0
+		*read = 0
 		got, errs := list(m)
 		require.Len(t, errs, bad, what)
 		require.Len(t, got, 500-bad, what)
-		require.Less(t, read, int64(4<<20), what)
+		require.Less(t, *read, int64(4<<20), what)
 	}
 	disk.BeforeOp(nil)
 }
