@@ -96,7 +96,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 	if v, ok := errors.AsType[*repeatable](err); ok {
 		r.Violations, err = append(r.Violations, v.Error()), nil
 	}
-	r.States, r.Distinct, r.Unmountable = c.states, len(c.outcomes), b.broken
+	r.States, r.Distinct, r.Unmountable, r.Held = c.states, len(c.outcomes), b.broken, fs.Held
 	if err == nil && b.broken > b.states+blockCrashes { // few of few say nothing
 		err = fmt.Errorf("%d states could not be mounted, only %d could", b.broken, b.states)
 	}

@@ -28,6 +28,8 @@ type report struct {
 	States, Distinct int
 	// Unmountable is how many states no file system could be mounted on.
 	Unmountable int
+	// Held is how many times somebody held a page of a disk whose caches had to go.
+	Held int
 	// Violations are what was found, each with how to come to it again.
 	Violations []string
 	// Missing says why the layer cannot run on this machine.
@@ -72,6 +74,9 @@ func (t *T) runLayer(need layer, name string, states int) {
 	t.Logf("%d crashes, %d distinct outcomes", r.States, r.Distinct)
 	if r.Unmountable > 0 {
 		t.Logf("%d more images could not be mounted", r.Unmountable)
+	}
+	if r.Held > 0 {
+		t.Logf("%d times a page of the disk before was held, and waited for", r.Held)
 	}
 	for _, v := range r.Violations {
 		t.Errorf("%s", v)

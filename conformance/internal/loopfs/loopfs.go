@@ -19,6 +19,8 @@ import (
 type FS struct {
 	// Dir is where it is mounted.
 	Dir string
+	// Held is how many times DropCaches had to try again: somebody held a page.
+	Held int
 
 	kind    string
 	options string
@@ -173,14 +175,6 @@ func (fs *FS) Shutdown() error {
 	defer func() { _ = unix.Close(fd) }() // of a directory: there is nothing to lose
 	if err := unix.IoctlSetPointerInt(fd, ioctlShutdown, shutdownNoFlush); err != nil {
 		return fmt.Errorf("shut down %s: %w", fs.kind, err)
-	}
-	return nil
-}
-
-// DropCaches makes the kernel forget what it has of the device in memory.
-func (fs *FS) DropCaches() error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fs.loop.Fd(), unix.BLKFLSBUF, 0); errno != 0 {
-		return fmt.Errorf("flush buffers of %s: %w", fs.device, errno)
 	}
 	return nil
 }
