@@ -57,6 +57,8 @@ type diskLayer struct {
 	disk   *server
 	fs     *loopfs.FS
 	target int
+	// kept is where the disk of a failure is left.
+	kept string
 	// broken counts states that the file system could not be mounted on: it relies on more
 	// than a disk promises, such as blocks of 4 KiB written whole.
 	broken int
@@ -91,7 +93,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 		return err
 	}
 	defer func() { err = errors.Join(err, fs.Close()) }()
-	b := &diskLayer{cycles: c, o: o, disk: disk, fs: fs, target: k.States}
+	b := &diskLayer{cycles: c, o: o, disk: disk, fs: fs, target: k.States, kept: k.Kept}
 	err = b.seeds(ctx, k.Seed)
 	if v, ok := errors.AsType[*repeatable](err); ok {
 		r.Violations, err = append(r.Violations, v.Error()), nil
@@ -121,7 +123,7 @@ func (b *diskLayer) seeds(ctx context.Context, seed uint64) error {
 func (b *diskLayer) explore(ctx context.Context, jobs []writer.Job, depth int) error {
 	r, err := b.record(ctx, jobs)
 	if err != nil {
-		return errors.Join(err, b.fs.Unmount())
+		return b.keep(ctx, errors.Join(err, b.fs.Unmount()), nil)
 	}
 	crashes := blockNestCrashes
 	if depth == 1 {
@@ -157,7 +159,7 @@ func (b *diskLayer) state(ctx context.Context, r *recorded, c blockdisk.Crash, d
 	}
 	if err := b.fs.Mount(); err != nil {
 		if c.Mode.Atomic() && b.o.mount == "" && !b.o.faults {
-			return fmt.Errorf("image %016x: %w", s.Hash, err)
+			return b.keep(ctx, fmt.Errorf("image %016x: %w", s.Hash, err), &c)
 		}
 		b.broken++
 		return nil
@@ -165,7 +167,8 @@ func (b *diskLayer) state(ctx context.Context, r *recorded, c blockdisk.Crash, d
 	job := r.jobs[s.Phase]
 	found, err := b.check(ctx, job, s.Progress)
 	if err != nil {
-		return errors.Join(fmt.Errorf("image %016x, round %d: %w", s.Hash, job.Plan.Round, err), b.fs.Unmount())
+		err = fmt.Errorf("image %016x, round %d: %w", s.Hash, job.Plan.Round, err)
+		return b.keep(ctx, errors.Join(err, b.fs.Unmount()), &c)
 	}
 	b.count(found)
 	if depth == blockDepth || b.random.IntN(blockNestEvery) > 0 {

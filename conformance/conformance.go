@@ -55,6 +55,8 @@ type suite struct {
 	dirs     atomic.Int64 // made on a machine of the backend's own
 	// dir, if set, is where to make directories that somebody else removes.
 	dir string
+	// kept, if set, is where the disk of a failure is left in the place of the temporary directory.
+	kept string
 	// test is the name of the test that calls Run.
 	test string
 }

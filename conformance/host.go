@@ -20,6 +20,8 @@ type hostTask struct {
 	Layer  string
 	Seed   uint64
 	States int
+	// Kept is where a layer may leave the disk of a failure.
+	Kept string
 }
 
 // report is what a host found.
@@ -52,7 +54,11 @@ func (t *T) runLayer(need layer, name string, states int) {
 	if os.Geteuid() != 0 {
 		t.missing(need, errors.New("only root can mount"))
 	}
-	host := &hostTask{Layer: name, Seed: *flagSeed, States: max(1, states)}
+	kept := t.suite.kept
+	if kept == "" {
+		kept = os.TempDir()
+	}
+	host := &hostTask{Layer: name, Seed: *flagSeed, States: max(1, states), Kept: kept}
 	cmd, stderr, err := t.suite.process(t.Context(), task{Host: host})
 	require.NoError(t, err)
 	if err := isolate(cmd); err != nil {

@@ -73,6 +73,7 @@ func TestLayersCatchMutants(t *testing.T) {
 			if isChild() {
 				s.child()
 			}
+			s.kept = t.TempDir()
 			t.Parallel() // each has files and mounts of its own
 			if *flagMatrix != "" {
 				row := m.row(s)
@@ -166,6 +167,7 @@ func TestBlockLayerSeesMissingFlushes(t *testing.T) {
 	if isChild() {
 		s.child()
 	}
+	s.kept = t.TempDir()
 	r := newRecorder()
 	r.do(func() {
 		s.run(check{name: "NoBarrier", run: func(t *T) { t.runLayer("block", "BlockExt4NoBarrier", 500) }}, r)

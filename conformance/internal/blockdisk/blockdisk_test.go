@@ -3,6 +3,8 @@ package blockdisk
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -182,4 +184,36 @@ func TestImageIsADisk(t *testing.T) {
 	require.Equal(t, size, m.read(got, 0))
 	require.True(t, bytes.Equal(want, got))
 	require.Equal(t, 10, m.read(make([]byte, 100), size-10))
+}
+
+// What is kept of a disk is what the crash left, with holes, and says of each write what became
+// of it.
+func TestKeep(t *testing.T) {
+	d := started(t)
+	put(t, d, 0, 1)
+	require.NoError(t, d.flush())
+	put(t, d, 100, 2)
+	put(t, d, 101, 3)
+	end := stopped(t, d)
+	c := Crash{Point: end, Mode: None}
+	crash(t, d, end, All, 0)
+	dir := t.TempDir()
+	require.NoError(t, d.Keep(Keep{Dir: dir, Crash: &c}, nil))
+
+	image, err := os.ReadFile(filepath.Join(dir, KeptImage))
+	require.NoError(t, err)
+	want := append(bytes.Repeat([]byte{1}, blockSize), make([]byte, size-blockSize)...)
+	require.True(t, bytes.Equal(want, image))
+	text, err := os.ReadFile(filepath.Join(dir, KeptEvents))
+	require.NoError(t, err)
+	for _, line := range []string{
+		"# crash before event 7, none of the unflushed writes left, image seed 0",
+		"0 0 0/0/0 write 0 arrives: 4096 bytes at 0, hash ",
+		", flushed\n1 0 0/0/0 write 0 is complete\n2 0 0/0/0 flush 0 is complete: it covers what was complete before event 2\n",
+		"write 1 arrives: 4096 bytes at 409600, hash ",
+		", not flushed: 0 bytes left\n4 0 0/0/0 write 1 is complete\n",
+	} {
+		require.Contains(t, string(text), line)
+	}
+	require.Error(t, d.Keep(Keep{Dir: dir, Crash: &c}, nil), "what is kept is never written over")
 }

@@ -48,11 +48,13 @@ func (c Crash) String() string {
 	return fmt.Sprintf("crash before event %d, %v of the unflushed writes left, image seed %d", c.Point, c.Mode, c.Seed)
 }
 
+// random draws what the mode leaves to chance.
+func (c Crash) random() *rand.Rand { return rand.New(rand.NewPCG(c.Seed, 7)) }
+
 // build writes the state onto an image.
 func (r *recording) build(m *image, c Crash) {
 	durable, volatile, late := r.split(c.Point)
-	random := rand.New(rand.NewPCG(c.Seed, 7))
-	kept := r.choose(c.Mode, volatile, late, random)
+	kept := r.choose(c.Mode, volatile, late, c.random())
 	for _, i := range durable {
 		for len(kept) > 0 && kept[0].order < i {
 			m.write(kept[0].data, kept[0].off)

@@ -115,14 +115,22 @@ func (d *Disk) Crash(c Crash, s *State) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.recordings[len(d.recordings)-1]
+	if err := d.become(r, c); err != nil {
+		return err
+	}
+	e := r.events[c.Point]
+	*s = State{Phase: e.phase, Progress: e.progress, Hash: d.image.hash()}
+	return nil
+}
+
+// become makes the disk what a crash left of it; mu is held.
+func (d *Disk) become(r *recording, c Crash) error {
 	if d.running || c.Point < 0 || c.Point >= len(r.events) {
 		return errors.New("no such point of a recording that has ended")
 	}
 	d.image.cut(r.base)
 	d.image.push()
 	r.build(d.image, c)
-	e := r.events[c.Point]
-	*s = State{Phase: e.phase, Progress: e.progress, Hash: d.image.hash()}
 	return nil
 }
 
