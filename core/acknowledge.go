@@ -28,6 +28,7 @@ func (c *committer) acknowledge(g *group) {
 	s.count.appends.Add(uint64(len(g.entries)))
 	s.count.records.Add(uint64(g.records))
 	s.count.bytes.Add(uint64(g.n - format.FrameHeaderSize))
+	s.count.rawBytes.Add(uint64(g.raw))
 	s.count.groupWriteLatency.record(now.Sub(g.sent))
 	c.expect = len(g.entries)
 	written := len(g.frame)

@@ -19,6 +19,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		"batch":     {wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1, 1, 0)},
 		"periodic":  {wal.WithFsyncMode(wal.FsyncPeriodic)},
 		"std locks": {wal.WithStdLocks(true)},
+		"codec":     {withZeros},
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newDisk(t, sim.Options{NoTrace: true, Depth: 4})

@@ -19,6 +19,8 @@ type request struct {
 	// generation is the partition's truncation count that a moved batch was read
 	// under.
 	truncations uint64
+	codec       Codec   // that compresses the data, nil for none
+	packed      *packed // the data if it was made beforehand
 }
 
 // slot is the place that a request got.
@@ -154,6 +156,7 @@ func (s *shard) reserve(ctx context.Context, r *request, join bool) (sl slot, w 
 	at := g.n
 	g.n += int(r.entry.Length)
 	g.records += r.entry.Count
+	g.raw += r.entry.RawLength
 	g.entries = append(g.entries, entry{Entry: r.entry, part: r.part, start: r.start})
 	g.encoding.Add(1)
 	sl = slot{
@@ -288,10 +291,11 @@ func call(place chan struct{}) {
 }
 
 // submit puts the data of a request that got a slot in place and tells the committer.
-func (s *shard) submit(sl slot, records []format.Record, now int64) {
-	n := 0
-	for i := range records {
-		n += format.PutRecord(sl.buf[n:], &records[i], timestampOf(&records[i], now))
+func (s *shard) submit(sl slot, r *request, records []format.Record) {
+	if r.packed != nil {
+		copy(sl.buf, r.packed.data)
+	} else {
+		putRecords(sl.buf, records, r.start.UnixNano())
 	}
 	sl.entry.CRC = format.CRC(sl.buf)
 	sl.group.encoding.Add(-1)

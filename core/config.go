@@ -110,6 +110,8 @@ type config struct {
 	logger       hclog.Logger
 	hooks        Hooks
 	progress     func(done, total int64)
+	codec        Codec            // nil: appends are not compressed
+	topicCodecs  map[string]Codec // those of topics that have their own
 
 	set map[string]bool // variables that an option has set
 }
@@ -131,6 +133,7 @@ func defaultConfig() config {
 		recycle:      2,
 		moveLimit:    4 << 30,
 		logger:       hclog.NewNullLogger(),
+		topicCodecs:  map[string]Codec{},
 		set:          map[string]bool{},
 	}
 }
@@ -177,7 +180,7 @@ func (c *config) check() error {
 	if c.legacy && !c.readOnly {
 		return fmt.Errorf("%w legacy format: this version writes its own format only; set it to false", ErrInvalid)
 	}
-	return nil
+	return c.checkCodecs()
 }
 
 // chooseBackend settles the backend, if no option named one.

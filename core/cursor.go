@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/chronik-go/wal/core/format"
 )
@@ -120,8 +121,12 @@ func (c *cursor) advance() error {
 	if b.bad != nil {
 		return c.damaged(b.bad)
 	}
-	raw, err := c.p.shard.cfg.decode(b.Entry, b.data)
+	raw, err := c.p.shard.cfg.decode(nil, b.Entry, b.data)
+	if errors.Is(err, format.ErrCorrupt) && c.isDamage(err) {
+		return c.lose(min(b.End(), c.extent.end))
+	}
 	if err != nil {
+		c.pending = slices.Insert(c.pending, 0, b) // the next call meets it again
 		return c.damaged(err)
 	}
 	c.batch, c.offset, c.end = raw, b.Base, min(b.End(), c.extent.end)

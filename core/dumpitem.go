@@ -106,6 +106,7 @@ type DumpEntryInfo struct {
 	Count        int       `json:"count"`
 	Moved        bool      `json:"moved"`
 	Codec        uint8     `json:"codec"`
+	CodecName    string    `json:"codec_name"`
 	RawLength    int64     `json:"raw_length"`
 	CRC          uint32    `json:"crc"`
 	MaxTimestamp time.Time `json:"max_timestamp,omitzero"` // only of data
@@ -151,6 +152,11 @@ type DumpPartitionInfo struct {
 	Next      int64     `json:"next"`
 	Runs      []DumpRun `json:"runs"`
 	Index     int       `json:"index_entries"`
+	// StoredBytes is what the partition's batches take, RawBytes what they would without a
+	// codec, Codecs the names of those that they have.
+	StoredBytes int64    `json:"stored_bytes"`
+	RawBytes    int64    `json:"raw_bytes"`
+	Codecs      []string `json:"codecs"`
 }
 
 // DumpRun is a run of a partition in a footer.

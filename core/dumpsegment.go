@@ -124,7 +124,7 @@ func (d *dumper) frame(f *frame) error {
 func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) error {
 	problem := format.CheckData(e, data)
 	info := &DumpEntryInfo{
-		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec,
+		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec, CodecName: codecName(e.Codec),
 		RawLength: e.RawLength, CRC: e.CRC, Moved: e.Flags&format.FlagMoved != 0,
 	}
 	if e.Kind == format.KindData {
@@ -154,7 +154,7 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 // records shows the records of a batch. Those of a batch that is compressed or encrypted
 // have the batch's place.
 func (d *dumper) records(e format.Entry, name format.Declaration, position int64, data []byte) error {
-	raw, err := d.cfg.decode(e, data)
+	raw, err := d.cfg.decode(nil, e, data)
 	if err != nil {
 		return d.bad(position, e.Length, err)
 	}
@@ -209,6 +209,7 @@ func (d *dumper) footer(g *segment, t format.Trailer) error {
 		info := &DumpPartitionInfo{
 			ID: p.ID, Topic: p.Topic, Partition: p.Declaration.Partition, First: p.First, Next: p.Next,
 			Runs: make([]DumpRun, 0, len(p.Runs)), Index: len(p.Index),
+			StoredBytes: p.Bytes, RawBytes: p.RawBytes, Codecs: codecNames(p.Codecs),
 		}
 		for _, run := range p.Runs {
 			info.Runs = append(info.Runs, DumpRun{

@@ -43,6 +43,9 @@ var (
 	ErrFailed = errors.New("log has failed")
 	// ErrQuarantine: the directory for what a repair takes out of the log cannot be used.
 	ErrQuarantine = errors.New("quarantine")
+	// ErrCodec: the records are compressed with a codec that this program does not have. They
+	// are not damaged: a program that has it reads them.
+	ErrCodec = errors.New("codec is not part of this program")
 	// ErrDamaged: durable data is missing or not what was written.
 	ErrDamaged = errors.New("log is damaged")
 )

@@ -79,8 +79,13 @@ type frameReader struct {
 	loose bool
 	// check verifies all data, not only header and directory.
 	check bool
-	// deep, with check, verifies the records in the data too.
-	deep bool
+	// deep, with check, verifies the records in the data too, with the codecs that it has; nil:
+	// it does not.
+	deep *config
+	// decoded is memory for that.
+	decoded []byte
+	// unchecked counts the batches whose contents cannot be looked at here.
+	unchecked int64
 	// rising takes any LSN that is not below the next one: a repaired segment.
 	rising bool
 
@@ -156,8 +161,8 @@ func (r *frameReader) checkData() (first error) {
 	i := 0
 	_ = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
 		err := format.CheckData(e, data)
-		if err == nil && r.deep && e.Kind == format.KindData && e.Codec == format.CodecNone {
-			err = checkRecords(e, data)
+		if err == nil && r.deep != nil && e.Kind == format.KindData {
+			err = r.checkContents(e, data)
 		}
 		if err != nil {
 			r.frame.spoiled = append(r.frame.spoiled, i)
@@ -169,6 +174,28 @@ func (r *frameReader) checkData() (first error) {
 		return nil
 	})
 	return first
+}
+
+// checkContents checks the records of a batch, if they can be decoded here. If not, that is no
+// damage.
+func (r *frameReader) checkContents(e format.Entry, data []byte) error {
+	raw, err := r.deep.decode(r.decoded, e, data)
+	if err != nil {
+		return r.onlyDamage(err)
+	}
+	if e.Codec != format.CodecNone {
+		r.decoded = raw
+	}
+	return checkRecords(e, raw)
+}
+
+// onlyDamage passes on an error of decode if that is damage, else counts it.
+func (r *frameReader) onlyDamage(err error) error {
+	if errors.Is(err, format.ErrCorrupt) {
+		return err
+	}
+	r.unchecked++
+	return nil
 }
 
 // checkRecords checks that records fill the data of a batch exactly.

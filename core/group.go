@@ -27,6 +27,7 @@ type group struct {
 
 	firstLSN uint64
 	records  int
+	raw      int64 // bytes of the data before it was compressed
 	// encoding counts the producers still writing into buf.
 	encoding atomic.Int32
 

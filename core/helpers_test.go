@@ -23,6 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // dataDir is where the logs of these tests are, each on a disk of its own.
 const dataDir = "/d"
 
+// moreOptions are those of the logs that most helpers open; see withOptions.
+var moreOptions []wal.Option
+
 // bg is for calls that nothing ends early.
 var bg = context.Background()
 
@@ -66,7 +69,7 @@ func tryOpen(disk *sim.Disk, opts ...wal.Option) (*wal.Manager, error) {
 		wal.WithBackend(disk), wal.WithFsyncMode(wal.FsyncAlways),
 		wal.WithSegmentSize(64 << 10), wal.WithBufferSize(64 << 10),
 	}
-	return wal.Open(dataDir, append(base, opts...)...)
+	return wal.Open(dataDir, slices.Concat(base, moreOptions, opts)...)
 }
 
 func open(t tester, disk *sim.Disk, opts ...wal.Option) *wal.Manager {

@@ -63,12 +63,17 @@ type SegmentInfo struct {
 	// State is active, unsealed or sealed.
 	State string `json:"state"`
 	// Size is that of the file, Bytes what of it holds frames.
-	Size     int64     `json:"size"`
-	Bytes    int64     `json:"bytes"`
-	FirstLSN uint64    `json:"first_lsn"`
-	LastLSN  uint64    `json:"last_lsn"`
-	Records  int64     `json:"records"`
-	Created  time.Time `json:"created"`
+	Size     int64  `json:"size"`
+	Bytes    int64  `json:"bytes"`
+	FirstLSN uint64 `json:"first_lsn"`
+	LastLSN  uint64 `json:"last_lsn"`
+	Records  int64  `json:"records"`
+	// StoredBytes is what its batches take, RawBytes what they would without a codec. Codecs
+	// are the names of those that they have, none among them.
+	StoredBytes int64     `json:"stored_bytes"`
+	RawBytes    int64     `json:"raw_bytes"`
+	Codecs      []string  `json:"codecs"`
+	Created     time.Time `json:"created"`
 	// Partitions are the offsets that it got, truncated ones included. A partition of which
 	// it got none is not there.
 	Partitions []PartitionSpan `json:"partitions"`
@@ -97,7 +102,12 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 		Created: time.Unix(0, g.Created).UTC(),
 	}
 	spans := func(parts []format.FooterPartition) {
+		codecs := uint64(0)
+		defer func() { info.Codecs = codecNames(codecs) }()
 		for _, p := range parts {
+			info.StoredBytes += p.Bytes
+			info.RawBytes += p.RawBytes
+			codecs |= p.Codecs
 			if span, ok := spanOf(p); ok {
 				info.Partitions = append(info.Partitions, span)
 			}

@@ -111,25 +111,12 @@ func (k *keeper) moveExtent(p *Partition, e extent, truncations uint64) error {
 	defer c.close()
 	gap := e.gap
 	for c.next < e.end {
-		base := c.next
-		var records []Record
-		size, latest := int64(0), int64(math.MinInt64)
-		for c.next < e.end && size < moveBatch {
-			r, err := c.record()
-			if errors.Is(err, io.EOF) || errors.Is(err, ErrOffsetOutOfRange) {
-				return errStaleMove
-			}
-			if err != nil {
-				return err
-			}
-			size += format.RecordSize(&r)
-			latest = max(latest, r.Timestamp.UnixNano())
-			records = append(records, r)
+		r := request{part: p, at: -1, start: time.Now(), truncations: truncations}
+		records, err := c.moved(&r, e)
+		if err != nil {
+			return err
 		}
-		r := request{part: p, at: -1, start: time.Now(), truncations: truncations, entry: format.Entry{
-			Kind: format.KindData, Flags: format.FlagMoved, Base: base, Gap: gap, Count: len(records),
-			Length: size, RawLength: size, MaxTimestamp: latest,
-		}}
+		r.entry.Gap = gap
 		ack, err := p.send(k.ctx, r, records)
 		if err != nil {
 			return err
@@ -137,8 +124,38 @@ func (k *keeper) moveExtent(p *Partition, e extent, truncations uint64) error {
 		if err := ack.Wait(k.ctx); err != nil {
 			return err
 		}
-		k.s.count.movedBytes.Add(uint64(size))
+		k.s.count.movedBytes.Add(uint64(r.entry.RawLength))
 		gap = 0
 	}
 	return nil
+}
+
+// moved fills in the request for what is to be moved next of an extent, and returns its records.
+// A batch whose codec is not there is moved as it is stored, and has none.
+func (c *cursor) moved(r *request, e extent) (records []Record, err error) {
+	r.entry = format.Entry{Kind: format.KindData, Flags: format.FlagMoved, Base: c.next, MaxTimestamp: math.MinInt64}
+	r.codec = c.p.shard.cfg.codecFor(c.p.topic)
+	for c.next < e.end && r.entry.RawLength < moveBatch {
+		rec, err := c.record()
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, ErrOffsetOutOfRange):
+			return nil, errStaleMove
+		case errors.Is(err, ErrCodec) && len(records) > 0:
+			return records, nil
+		case errors.Is(err, ErrCodec) && c.pending[0].Base == c.next && c.pending[0].End() <= e.end:
+			b := c.pending[0]
+			c.pending, c.next = c.pending[1:], b.End()
+			b.Flags, b.Gap = format.FlagMoved, 0
+			r.entry, r.codec, r.packed = b.Entry, nil, &packed{data: b.data}
+			return nil, nil
+		case err != nil: // of a part of a batch whose codec is not there too
+			return nil, err
+		}
+		r.entry.Count++
+		r.entry.Length += format.RecordSize(&rec)
+		r.entry.RawLength = r.entry.Length
+		r.entry.MaxTimestamp = max(r.entry.MaxTimestamp, rec.Timestamp.UnixNano())
+		records = append(records, rec)
+	}
+	return records, nil
 }

@@ -103,6 +103,16 @@ func WithRecycleLimit(n int) Option { return func(c *config) { c.recycle = n } }
 // and the segment goes. 0 never moves anything. Default 4 GiB.
 func WithMoveLimit(bytes int64) Option { return func(c *config) { c.moveLimit = bytes } }
 
+// WithCodec has appends compressed. A batch that does not get smaller is stored as it is.
+// Default, and for nil: none is compressed. What was compressed is read with the codecs that
+// are registered and those passed here.
+func WithCodec(codec Codec) Option { return func(c *config) { c.codec = codec } }
+
+// WithTopicCodec is WithCodec for the appends of one topic, which it wins for.
+func WithTopicCodec(topic string, codec Codec) Option {
+	return func(c *config) { c.topicCodecs[topic] = codec }
+}
+
 // WithLogger sets where to log. Nothing is logged for an append. Default, and for nil:
 // nowhere.
 func WithLogger(l hclog.Logger) Option {

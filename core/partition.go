@@ -70,11 +70,14 @@ func (p *Partition) Append(ctx context.Context, records ...Record) (int64, error
 	if err != nil {
 		return 0, err
 	}
+	r.pack(records)
 	sl, w, err := p.shard.reserve(ctx, &r, true)
 	if err != nil {
+		r.unpack()
 		return 0, err
 	}
-	p.shard.submit(sl, records, r.start.UnixNano())
+	p.shard.submit(sl, &r, records)
+	r.unpack()
 	if err := p.shard.waitOn(ctx, w); err != nil {
 		return 0, err
 	}
@@ -121,12 +124,28 @@ func (p *Partition) AppendAt(ctx context.Context, offset int64, records ...Recor
 	return p.send(ctx, r, records)
 }
 
+// AppendWith is AppendAsync with a codec of its own for these records, in place of the one
+// for the topic; nil stores them as they are.
+func (p *Partition) AppendWith(ctx context.Context, c Codec, records ...Record) (Ack, error) {
+	if c != nil && (c.ID() < 1 || c.ID() > maxCodec) {
+		return Ack{}, invalidCodec(c)
+	}
+	r, err := p.request(records)
+	if err != nil {
+		return Ack{}, err
+	}
+	r.codec = c
+	return p.send(ctx, r, records)
+}
+
 func (p *Partition) send(ctx context.Context, r request, records []Record) (Ack, error) {
+	r.pack(records)
+	defer r.unpack()
 	sl, _, err := p.shard.reserve(ctx, &r, false)
 	if err != nil {
 		return Ack{}, err
 	}
-	p.shard.submit(sl, records, r.start.UnixNano())
+	p.shard.submit(sl, &r, records)
 	return sl.ack, nil
 }
 
@@ -169,7 +188,7 @@ func (p *Partition) String() string { return fmt.Sprintf("%s/%d", p.topic, p.num
 
 // request checks and measures records.
 func (p *Partition) request(records []Record) (request, error) {
-	r := request{part: p, at: -1, start: time.Now()}
+	r := request{part: p, at: -1, start: time.Now(), codec: p.shard.cfg.codecFor(p.topic)}
 	if len(records) == 0 {
 		return r, fmt.Errorf("%w: append of no records", ErrInvalid)
 	}

@@ -41,6 +41,7 @@ type recovery struct {
 	badMarker  *refused
 	flaws      []flaw
 	tornTail   int64
+	unchecked  int64 // batches whose contents could not be looked at
 	partitions map[uint32]*Partition
 
 	// What entries were lost, and where their partitions stood.

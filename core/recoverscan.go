@@ -48,6 +48,7 @@ func (r *recovery) scanAll() error {
 		if sc != nil {
 			r.flaws = append(r.flaws, sc.flaws...)
 			r.tornTail += sc.tornTail
+			r.unchecked += sc.reader.unchecked
 		}
 	}
 	return errors.Join(errs...)
@@ -160,7 +161,9 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 	sc = newScan(g, min(limit, g.size.Load()), r.pool)
 	sc.exact, sc.salvage = exact, true
 	sc.reader.loose = g.guessed
-	sc.reader.deep = r.everything
+	if r.everything {
+		sc.reader.deep = r.s.cfg
+	}
 	sc.reader.rising = rebuilt || f != nil && f.Repaired
 	if i+1 < len(r.segments) && !exact && r.segments[i+1].guessed {
 		sc.stop = r.segments[i+1].FirstLSN

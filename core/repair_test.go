@@ -120,7 +120,7 @@ func oneFrame(t tester, behind ...wal.Record) (disk *sim.Disk, damaged wal.DumpI
 			damaged = i
 		}
 	}
-	require.NoError(t, disk.FlipBit(segmentFile(1), damaged.Position+30, 2))
+	require.NoError(t, disk.FlipBit(segmentFile(1), damaged.Position+damaged.Length/2, 2))
 	return disk, damaged
 }
 

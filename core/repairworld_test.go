@@ -33,10 +33,10 @@ type writtenPart struct {
 }
 
 func repairOptions(disk *sim.Disk) []wal.Option {
-	return []wal.Option{
+	return append([]wal.Option{
 		wal.WithBackend(disk), wal.WithFsyncMode(wal.FsyncAlways), wal.WithSegmentSize(16 << 10),
 		wal.WithBufferSize(64 << 10), wal.WithMoveLimit(48 << 10), wal.WithRecycleLimit(1),
-	}
+	}, moreOptions...)
 }
 
 // newWritten writes a random log, and closes it or crashes.

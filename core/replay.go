@@ -74,6 +74,7 @@ type snapshot struct {
 	segments []*segment // pinned, in the order of the log
 	live     []extent   // memory for liveIn
 	lend     bool       // records are not copied
+	decoded  []byte     // if so, memory for decompressed ones
 }
 
 // replayed is one partition in a snapshot.
@@ -225,10 +226,13 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 		}
 		err := format.CheckData(e, data)
 		if err == nil {
-			data, err = snap.s.cfg.decode(e, data)
+			data, err = snap.s.cfg.decode(snap.decoded, e, data)
 		}
 		if err != nil {
-			return snap.tell(yield, g, f.Position, err, true)
+			return snap.tell(yield, g, f.Position, err, errors.Is(err, format.ErrCorrupt))
+		}
+		if e.Codec != format.CodecNone && snap.lend {
+			snap.decoded = data
 		}
 		for offset := e.Base; offset < e.End(); offset++ {
 			var rec Record

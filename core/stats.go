@@ -7,11 +7,12 @@ import (
 
 // Stats is a snapshot of what a Manager did since it was opened.
 type Stats struct {
-	// Appends counts acknowledged batches, Records their records, Bytes the encoded
-	// size of those.
-	Appends uint64 `json:"appends"`
-	Records uint64 `json:"records"`
-	Bytes   uint64 `json:"bytes"`
+	// Appends counts acknowledged batches, Records their records, RawBytes the encoded
+	// size of those, Bytes what of that is left once they are compressed.
+	Appends  uint64 `json:"appends"`
+	Records  uint64 `json:"records"`
+	Bytes    uint64 `json:"bytes"`
+	RawBytes uint64 `json:"raw_bytes"`
 	// Groups counts group commits, Syncs the writes and syncs that had to be durable.
 	Groups uint64 `json:"groups"`
 	Syncs  uint64 `json:"syncs"`
@@ -43,6 +44,7 @@ type Stats struct {
 // counters are the live numbers behind Stats, one set a log.
 type counters struct {
 	appends, records, bytes          atomic.Uint64
+	rawBytes                         atomic.Uint64
 	groups, syncs, bytesWritten      atomic.Uint64
 	queueFull, rotations, recycled   atomic.Uint64
 	dropped, movedBytes              atomic.Uint64
@@ -60,6 +62,7 @@ func (m *Manager) Stats() Stats {
 		st.Appends += c.appends.Load()
 		st.Records += c.records.Load()
 		st.Bytes += c.bytes.Load()
+		st.RawBytes += c.rawBytes.Load()
 		st.Groups += c.groups.Load()
 		st.Syncs += c.syncs.Load()
 		st.BytesWritten += c.bytesWritten.Load()

@@ -55,6 +55,7 @@ func (t *table) add(e format.Entry, lsn uint64, position int64) bool {
 	if e.Kind != format.KindData {
 		return true
 	}
+	p.Stored.Add(e)
 	t.records += int64(e.Count)
 	t.maxTime = max(t.maxTime, e.MaxTimestamp)
 	p.maxTime = max(p.maxTime, e.MaxTimestamp)

@@ -23,6 +23,9 @@ type Report struct {
 	// writer has not finished yet. It is no damage: nothing in it was acknowledged.
 	TornTailBytes int64    `json:"torn_tail_bytes"`
 	Damage        []Damage `json:"damage"`
+	// UncheckedBatches counts those whose frame and checksum are good, and whose contents could
+	// not be looked at: this program has no codec for them.
+	UncheckedBatches int64 `json:"unchecked_batches"`
 	// DeclaredLost are the offsets whose records a repair gave up: readers yield a
 	// *LostError for them. They are no damage any more.
 	DeclaredLost []PartitionSpan `json:"declared_lost"`
@@ -120,6 +123,7 @@ func (x *examination) report() *Report {
 	for _, r := range x.logs {
 		report.Segments += len(r.segments)
 		report.TornTailBytes += r.tornTail
+		report.UncheckedBatches += r.unchecked
 		report.Damage = append(report.Damage, r.damage()...)
 		for _, g := range r.segments {
 			report.Bytes += g.end.Load()

@@ -66,8 +66,32 @@ func (k Kind) flags() uint16 {
 	return 0
 }
 
-// CodecNone is the codec id of records stored as they are.
-const CodecNone uint8 = 0
+// The codec ids that the format knows. Others from 32 to 62 are the application's.
+const (
+	// CodecNone is that of records stored as they are.
+	CodecNone uint8 = iota
+	// CodecLZ4 is the LZ4 block format.
+	CodecLZ4
+	// CodecZstd is a Zstandard frame.
+	CodecZstd
+	// CodecS2 is an S2 block.
+	CodecS2
+)
+
+// CodecName returns the name of a codec that the format knows, "" of another one.
+func CodecName(id uint8) string {
+	switch id {
+	case CodecNone:
+		return "none"
+	case CodecLZ4:
+		return "lz4"
+	case CodecZstd:
+		return "zstd"
+	case CodecS2:
+		return "s2"
+	}
+	return ""
+}
 
 // Entry is one entry of a frame's directory.
 type Entry struct {

@@ -31,10 +31,27 @@ type FooterPartition struct {
 	ID uint32
 	// Declaration is the partition's state at its declaration in this segment.
 	Declaration
+	Stored
 	// Runs are the partition's entries in LSN order, neighbouring batches as one.
 	Runs []Run
 	// Index points at some of the batches, in the order of offset, then position.
 	Index []IndexEntry
+}
+
+// Stored says how batches are stored.
+type Stored struct {
+	// Bytes is what they take, RawBytes what they would without a codec.
+	Bytes    int64
+	RawBytes int64
+	// Codecs has bit c set for each codec c that one of them has.
+	Codecs uint64
+}
+
+// Add takes in a batch.
+func (s *Stored) Add(e Entry) {
+	s.Bytes += e.Length
+	s.RawBytes += e.RawLength
+	s.Codecs |= 1 << (e.Codec & 63)
 }
 
 // Run is consecutive data batches of one partition, or one control entry.
@@ -64,7 +81,10 @@ type IndexEntry struct {
 //	 0  partition id             4
 //	 4  number of runs           4
 //	 8  number of index entries  4
-//	12  declaration              see Declaration
+//	12  bytes of the batches     8
+//	20  bytes before compression 8
+//	28  codecs, bit c: codec c   8
+//	36  declaration              see Declaration
 //	    runs                     40 each
 //	    index entries            24 each
 //
@@ -122,9 +142,12 @@ const (
 	ftrReserved   = 112
 	ftrCRC        = 124
 
-	footerFixed = 12
-	footerRuns  = 4
-	footerIndex = 8
+	footerFixed  = 36
+	footerRuns   = 4
+	footerIndex  = 8
+	footerBytes  = 12
+	footerRaw    = 20
+	footerCodecs = 28
 
 	runKind  = 0
 	runFlags = 2
@@ -175,6 +198,9 @@ func appendFooterPartition(b []byte, p *FooterPartition) []byte {
 	b = le.AppendUint32(b, p.ID)
 	b = le.AppendUint32(b, uint32(len(p.Runs)))
 	b = le.AppendUint32(b, uint32(len(p.Index)))
+	b = le.AppendUint64(b, uint64(p.Bytes))
+	b = le.AppendUint64(b, uint64(p.RawBytes))
+	b = le.AppendUint64(b, p.Codecs)
 	b = AppendDeclaration(b, p.Declaration)
 	for i := range p.Runs {
 		b = appendRun(b, &p.Runs[i])

@@ -102,6 +102,14 @@ func readFooterPartition(p *FooterPartition, b []byte, end int64) (rest []byte, 
 	}
 	p.ID = le.Uint32(b)
 	runs, index := int64(le.Uint32(b[footerRuns:])), int64(le.Uint32(b[footerIndex:]))
+	p.Stored = Stored{
+		Bytes:    int64(le.Uint64(b[footerBytes:])),
+		RawBytes: int64(le.Uint64(b[footerRaw:])),
+		Codecs:   le.Uint64(b[footerCodecs:]),
+	}
+	if p.Bytes < 0 || p.RawBytes < 0 || (p.Codecs == 0) != (p.RawBytes == 0) {
+		return nil, fmt.Errorf("%w: batches of %d bytes, %d before compression, codecs %#x", ErrCorrupt, p.Bytes, p.RawBytes, p.Codecs)
+	}
 	if p.Declaration, b, err = ReadDeclaration(b[footerFixed:]); err != nil {
 		return nil, err
 	}

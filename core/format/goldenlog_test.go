@@ -65,12 +65,12 @@ func goldenSegment1() *builder {
 		Frames: 3, Records: 7, MaxTimestamp: goldenTime + 9,
 		Partitions: []FooterPartition{
 			{
-				ID: 1, Declaration: orders1,
+				ID: 1, Declaration: orders1, Stored: Stored{Bytes: 130, RawBytes: 130, Codecs: 1},
 				Runs:  []Run{{Kind: KindData, Base: 0, End: 4, LSN: 1}},
 				Index: []IndexEntry{{Offset: 0, Position: at, MaxTimestamp: goldenTime + 1}},
 			},
 			{
-				ID: 2, Declaration: audit1,
+				ID: 2, Declaration: audit1, Stored: Stored{Bytes: 126, RawBytes: 126, Codecs: 1},
 				Runs: []Run{
 					{Kind: KindData, Base: 0, End: 3, LSN: 2},
 					{Kind: KindTruncateBefore, Base: 1, End: 1, LSN: 4},
@@ -101,7 +101,7 @@ func goldenSegment2(pred Link) *builder {
 		Frames: 3, Records: 4, MaxTimestamp: goldenTime + 7,
 		Partitions: []FooterPartition{
 			{
-				ID: 1, Declaration: orders2,
+				ID: 1, Declaration: orders2, Stored: Stored{Bytes: 160, RawBytes: 160, Codecs: 1},
 				Runs: []Run{
 					{Kind: KindData, Base: 14, End: 15, Gap: 10, LSN: 5},
 					{Kind: KindLost, Base: 20, End: 20, Gap: 5, LSN: 6},
@@ -134,6 +134,7 @@ var goldenRepaired = Footer{
 	BodyAt: 40960, Frames: 11, Records: 13, MaxTimestamp: goldenTime + 17, XXH64: 0x6162636465666768,
 	Partitions: []FooterPartition{{
 		ID: 3, Declaration: Declaration{Topic: "tt", Partition: 19, First: 23, Next: 29, Gap: 4, GapLost: true},
+		Stored: Stored{Bytes: 43, RawBytes: 47, Codecs: 0b1001},
 		Runs: []Run{
 			{Kind: KindData, Flags: FlagMoved, Base: 25, End: 27, Gap: 2, LSN: 61},
 			{Kind: KindLost, Base: 31, End: 31, Gap: 2, LSN: 64},

@@ -10,6 +10,13 @@ import (
 
 func drawFooterPartition(t *rapid.T, id uint32, end int64) FooterPartition {
 	p := FooterPartition{ID: id, Declaration: drawDeclaration(t), Runs: []Run{}, Index: []IndexEntry{}}
+	if rapid.Bool().Draw(t, "batches") {
+		p.Stored = Stored{
+			Bytes:    rapid.Int64Min(0).Draw(t, "stored bytes"),
+			RawBytes: rapid.Int64Min(1).Draw(t, "raw bytes"),
+			Codecs:   rapid.Uint64Min(1).Draw(t, "codecs"),
+		}
+	}
 	lsn := uint64(0)
 	for range rapid.IntRange(0, 5).Draw(t, "runs") {
 		lsn += rapid.Uint64Range(1, 1<<40).Draw(t, "LSN")

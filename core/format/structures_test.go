@@ -32,7 +32,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 	marker, repaired := golden(t, goldenClose), golden(t, goldenFixed)
 	link1 := join(u64(1), u64(5632), u64(4), u32(0x2c486e0c))
 	const (
-		body    = 12 + 34 // in the repaired footer: its only partition up to the runs
+		body    = 36 + 34 // in the repaired footer: its only partition up to the runs
 		bodyEnd = body + 2*40 + 24
 	)
 	const rec = 4608 + 64 + 37 + 24 + 24 + 16 // the third record of the second batch of frame 2
@@ -56,7 +56,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"gap", u64(11)}, {"count", u32(2)}, {"length", u32(20)}, {"raw length", u32(61)},
 			{"data CRC", u32(0xd70c477a)}, {"max timestamp", u64(1_700_000_000_000_000_008)},
 		}},
-		"Declaration": {repaired[12:body], []field{
+		"Declaration": {repaired[36:body], []field{
 			{"first offset", u64(23)}, {"next offset", u64(29)}, {"gap", u64(4)}, {"partition", u32(19)}, {"flags", u16(1)},
 			{"topic size", u16(2)}, {"topic", []byte("tt")},
 		}},
@@ -78,7 +78,8 @@ func goldenStructures(t *testing.T) map[string]structure {
 		}},
 		"Footer partition": {repaired[:bodyEnd], []field{
 			{"partition id", u32(3)}, {"runs", u32(2)}, {"index entries", u32(1)},
-			{"declaration", repaired[12:body]}, {"run list", repaired[body : body+80]}, {"index", repaired[body+80 : body+104]},
+			{"stored bytes", u64(43)}, {"raw bytes", u64(47)}, {"codecs", u64(9)},
+			{"declaration", repaired[36:body]}, {"run list", repaired[body : body+80]}, {"index", repaired[body+80 : body+104]},
 		}},
 		"Run": {repaired[body : body+40], []field{
 			{"kind", u8(1)}, {"zero 1", u8(0)}, {"flags", u16(1)}, {"zero 2", u32(0)}, {"base offset", u64(25)},

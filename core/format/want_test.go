@@ -50,19 +50,19 @@ var wantSegment1 = parsed{
 			records: [][]Record{at(1, goldenOrders1)},
 		},
 	},
-	trailer: Trailer{BodyLength: 270},
+	trailer: Trailer{BodyLength: 318},
 	footer: &Footer{
 		Number: 1, Epoch: 0x1112131415161718,
 		End:    Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
 		BodyAt: 5632, Frames: 3, Records: 7, MaxTimestamp: 1_700_000_000_000_000_009, XXH64: 0x803bfee4559ecf2e,
 		Partitions: []FooterPartition{
 			{
-				ID: 1, Declaration: Declaration{Topic: "orders"},
+				ID: 1, Declaration: Declaration{Topic: "orders"}, Stored: Stored{Bytes: 37 + 93, RawBytes: 37 + 93, Codecs: 1},
 				Runs:  []Run{{Kind: KindData, Base: 0, End: 4, LSN: 1}},
 				Index: []IndexEntry{{Offset: 0, Position: 4608, MaxTimestamp: 1_700_000_000_000_000_001}},
 			},
 			{
-				ID: 2, Declaration: Declaration{Topic: "audit-é", Partition: 3},
+				ID: 2, Declaration: Declaration{Topic: "audit-é", Partition: 3}, Stored: Stored{Bytes: 126, RawBytes: 126, Codecs: 1},
 				Runs: []Run{
 					{Kind: KindData, Base: 0, End: 3, LSN: 2},
 					{Kind: KindTruncateBefore, Base: 1, End: 1, LSN: 4},
@@ -115,7 +115,7 @@ var wantSegment2 = parsed{
 			records: [][]Record{at(20, goldenOrder20)},
 		},
 	},
-	trailer: Trailer{BodyLength: 350},
+	trailer: Trailer{BodyLength: 398},
 	footer: &Footer{
 		Number: 2, Epoch: 0x2122232425262728,
 		End:    Link{Segment: 2, End: 5632, LSN: 9, Chain: 0x381b8adf},
@@ -123,6 +123,7 @@ var wantSegment2 = parsed{
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: Declaration{Topic: "orders", First: 0, Next: 4},
+				Stored: Stored{Bytes: 39 + 39 + 82, RawBytes: 39 + 39 + 82, Codecs: 1},
 				Runs: []Run{
 					{Kind: KindData, Base: 14, End: 15, Gap: 10, LSN: 5},
 					{Kind: KindLost, Base: 20, End: 20, Gap: 5, LSN: 6},
