@@ -60,7 +60,7 @@ func appendTo(ctx context.Context, m *wal.Manager, o AppendOptions) (AppendResul
 	var before wal.Stats
 	work := func(stop <-chan struct{}, id int, l *latencies) error {
 		p := producer{partition: partitions[id%len(partitions)], id: id, latencies: l,
-			records: o.batch(id), pending: make([]pending, 0, o.Inflight)}
+			batches: o.batches(id), pending: make([]pending, 0, o.Inflight)}
 		return p.run(until(stop))
 	}
 	w, err := runLoad(ctx, o.Producers, o.Duration, work, func() { before = m.Stats() })

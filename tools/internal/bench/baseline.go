@@ -33,6 +33,7 @@ func Baseline(ctx context.Context, o AppendOptions) (AppendResult, error) {
 		return AppendResult{}, err
 	}
 	r.Bench, r.Backend, r.Fsync, r.Layout = "baseline", "v0", "always", "dedicated"
+	r.Codec = "none"
 	return r, nil
 }
 
@@ -41,8 +42,9 @@ func baselineTo(ctx context.Context, files []*v0File, o AppendOptions) (AppendRe
 	workers := o.Producers * o.Inflight
 	work := func(stop <-chan struct{}, id int, l *latencies) error {
 		producer := id % o.Producers
-		f, records := files[producer%len(files)], o.batch(producer)
-		for {
+		f, batches := files[producer%len(files)], o.batches(producer)
+		for i := 0; ; i++ {
+			records := batches[i%len(batches)]
 			select {
 			case <-stop:
 				return nil

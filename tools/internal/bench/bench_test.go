@@ -111,7 +111,7 @@ func TestProducerWaitsForItsAcks(t *testing.T) {
 		l := newLatencies()
 		l.counted.Store(true)
 		o := AppendOptions{RecordSize: 10, Batch: 3}
-		p := producer{partition: partition, latencies: l, records: o.batch(0), pending: make([]pending, 0, inflight)}
+		p := producer{partition: partition, latencies: l, batches: o.batches(0), pending: make([]pending, 0, inflight)}
 		left := 101
 		require.NoError(t, p.run(func() bool { left--; return left >= 0 }))
 		_, records := l.total()

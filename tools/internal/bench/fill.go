@@ -57,6 +57,6 @@ func fillPartition(ctx context.Context, m *wal.Manager, number int, records int6
 	}
 	o := AppendOptions{RecordSize: recordSize, Batch: 1}
 	p := producer{partition: partition, id: number, latencies: newLatencies(),
-		records: o.batch(number), pending: make([]pending, 0, fillInflight)}
+		batches: o.batches(number), pending: make([]pending, 0, fillInflight)}
 	return p.run(func() bool { records--; return records >= 0 && ctx.Err() == nil })
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -28,6 +27,12 @@ type AppendOptions struct {
 	Layout string
 	// Recycle lets retention run: whatever is in full segments is dropped.
 	Recycle bool
+	// Compressibility is the share of each value that repeats, percent. Text, if there is any,
+	// is what the values are cut out of instead.
+	Compressibility int
+	Text            []byte
+	// Codec is the name of the log's, for the result.
+	Codec string
 	// Log are further options of the log.
 	Log []wal.Option
 }
@@ -71,19 +76,6 @@ func (o AppendOptions) Check() error {
 
 // errNothing is returned where a load was over before anything of it could be measured.
 var errNothing = errors.New("nothing was measured: no record was done within --duration; give it more time")
-
-// batch returns the records of one append, with values that do not compress.
-func (o AppendOptions) batch(producer int) []wal.Record {
-	random := rand.New(rand.NewPCG(uint64(producer), 1))
-	records := make([]wal.Record, o.Batch)
-	for i := range records {
-		records[i].Value = make([]byte, o.RecordSize)
-		for j := range records[i].Value {
-			records[i].Value[j] = byte(random.Uint32())
-		}
-	}
-	return records
-}
 
 // worker appends until stop is closed, and returns when all it appended is acknowledged.
 type worker func(stop <-chan struct{}, id int, l *latencies) error

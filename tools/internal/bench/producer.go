@@ -18,13 +18,15 @@ type producer struct {
 	partition *wal.Partition
 	id        int
 	latencies *latencies
-	records   []wal.Record
+	batches   [][]wal.Record // its appends, one after the other and over again
 	pending   []pending
 }
 
 // run appends as long as more says so, and waits for the acks.
 func (p *producer) run(more func() bool) error {
-	for more() {
+	size := len(p.batches[0])
+	for i := 0; more(); i++ {
+		records := p.batches[i%len(p.batches)]
 		if len(p.pending) == cap(p.pending) {
 			if err := p.collect(); err != nil {
 				return err
@@ -33,13 +35,13 @@ func (p *producer) run(more func() bool) error {
 		begun := time.Now()
 		if cap(p.pending) == 1 {
 			// Nothing else to do meanwhile: the call that waits is the cheaper one.
-			if _, err := p.partition.Append(context.Background(), p.records...); err != nil {
+			if _, err := p.partition.Append(context.Background(), records...); err != nil {
 				return err
 			}
-			p.latencies.observe(p.id, time.Since(begun), len(p.records))
+			p.latencies.observe(p.id, time.Since(begun), size)
 			continue
 		}
-		ack, err := p.partition.AppendAsync(context.Background(), p.records...)
+		ack, err := p.partition.AppendAsync(context.Background(), records...)
 		if err != nil {
 			return err
 		}
@@ -72,15 +74,15 @@ func (p *producer) collect() error {
 		return err
 	}
 	now, next := time.Now(), p.partition.NextOffset()
-	done := 0
+	done, size := 0, len(p.batches[0])
 	for i, a := range p.pending {
-		if i > 0 && a.ack.Offset()+int64(len(p.records)) > next {
+		if i > 0 && a.ack.Offset()+int64(size) > next {
 			break
 		}
 		if err := a.ack.Wait(context.Background()); err != nil {
 			return err
 		}
-		p.latencies.observe(p.id, now.Sub(a.begun), len(p.records))
+		p.latencies.observe(p.id, now.Sub(a.begun), size)
 		done++
 	}
 	p.pending = p.pending[:copy(p.pending, p.pending[done:])]

@@ -31,6 +31,9 @@ type AppendResult struct {
 	WriteAmplification float64 `json:"write_amplification"`
 	// Recycled counts the segments that reused an old file.
 	Recycled uint64 `json:"recycled"`
+	// Codec is the log's, none in a baseline; Ratio how many bytes of records one byte on disk stands for.
+	Codec string  `json:"codec"`
+	Ratio float64 `json:"compression_ratio"`
 }
 
 // newResult fills in what the window shows; engine is what the log counted meanwhile.
@@ -61,6 +64,8 @@ func newResult(o AppendOptions, w window, workers int, engine wal.Stats) (Append
 		RSS:                peakRSS(),
 		WriteAmplification: round(ratio(written(w, engine), valueBytes), 3),
 		Recycled:           engine.Recycled,
+		Codec:              o.Codec,
+		Ratio:              round(ratio(float64(engine.RawBytes), float64(engine.Bytes)), 3),
 	}, nil
 }
 
@@ -82,5 +87,7 @@ func since(before, end wal.Stats) wal.Stats {
 		BytesWritten: end.BytesWritten - before.BytesWritten,
 		LockWait:     end.LockWait - before.LockWait,
 		Recycled:     end.Recycled - before.Recycled,
+		Bytes:        end.Bytes - before.Bytes,
+		RawBytes:     end.RawBytes - before.RawBytes,
 	}
 }

@@ -120,9 +120,11 @@ func (c *cli) benchAppendCommand(name, short string,
 	wholeFlag(f, &o.Batch, "batch", 1, 1, mostInBatch, "how many `records` are one append")
 	wholeFlag(f, &o.Inflight, "inflight", 1, 1, mostInFlight, "how many `appends` a producer has outstanding")
 	f.Var((*seconds)(&o.Duration), "duration", "how long to measure, after a warm-up of 0.5 s: "+durationUnits)
+	wholeFlag(f, &o.Compressibility, "compressibility", 0, 0, 100, "how much of each value repeats, `percent`")
+	values := f.String("values", "", "cut the values out of this `file`, or the files below this folder, in place of noise")
 	f.BoolVar(&o.Recycle, "recycle", false, "drop what is in full segments, so that their files are used again")
 	if name == "baseline" {
-		cmd.Long = short + ".\n\nIt is what version 0 did. --layout, --recycle, --fsync and --backend are there so that\n" +
+		cmd.Long = short + ".\n\nIt is what version 0 did. --codec, --layout, --recycle, --fsync and --backend are there so that\n" +
 			"both benchmarks take the same flags; it says so where one of them has no effect."
 	}
 	asJSON := jsonFlag(cmd)
@@ -134,7 +136,12 @@ func (c *cli) benchAppendCommand(name, short string,
 		if name == "baseline" {
 			c.noteIgnored(cmd)
 		}
-		o.Log = opts
+		if *values != "" {
+			if o.Text, err = bench.ReadText(*values); err != nil {
+				return err
+			}
+		}
+		o.Log, o.Codec = opts, c.flags.codec
 		return c.inScratch(*asJSON, func(dir string) (any, error) {
 			o.Dir = dir
 			return run(cmd.Context(), o)
@@ -146,7 +153,7 @@ func (c *cli) benchAppendCommand(name, short string,
 // noteIgnored says which flags have no effect on the baseline.
 func (c *cli) noteIgnored(cmd *cobra.Command) {
 	var ignored []string
-	for flag, is := range map[string]string{"layout": "dedicated", "recycle": "false", "fsync": "always", "backend": "auto"} {
+	for flag, is := range map[string]string{"layout": "dedicated", "recycle": "false", "fsync": "always", "backend": "auto", "codec": "none"} {
 		if f := cmd.Flag(flag); f.Changed && f.Value.String() != is {
 			ignored = append(ignored, "--"+flag)
 		}

@@ -152,8 +152,9 @@ func partitionText(p *wal.DumpPartitionInfo) string {
 	for i, r := range p.Runs {
 		runs[i] = runText(r)
 	}
-	return fmt.Sprintf("%s/%d id %d, at the segment's start first offset %d and next offset %d, then: %s; %d index entries",
-		p.Topic, p.Partition, p.ID, p.First, p.Next, strings.Join(runs, ", "), p.Index)
+	return fmt.Sprintf("%s/%d id %d, at the segment's start first offset %d and next offset %d, then: %s; %d index entries; "+
+		"%d bytes stored, %d decoded, codecs: %s",
+		p.Topic, p.Partition, p.ID, p.First, p.Next, strings.Join(runs, ", "), p.Index, p.StoredBytes, p.RawBytes, strings.Join(p.Codecs, " "))
 }
 
 func runText(r wal.DumpRun) string {
@@ -175,6 +176,9 @@ func entryText(item *wal.DumpItem) string {
 		return fmt.Sprintf("%s, first offset %d, next offset %d", name, e.First, e.Base)
 	case wal.DumpData:
 		text := fmt.Sprintf("%s, LSN %d, %d records from offset %d, CRC %08x", name, e.LSN, e.Count, e.Base, e.CRC)
+		if e.Codec != 0 {
+			text += fmt.Sprintf(", %s, %d bytes decoded, ratio %s", e.CodecName, e.RawLength, ratioText(e.RawLength, item.Length))
+		}
 		if e.Gap > 0 {
 			text += fmt.Sprintf(", %d offsets before it declared empty", e.Gap)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/chronik-go/wal/codec"
 )
 
 // flagError says which flag is wrong in how it was given, without the words of the
@@ -89,6 +91,20 @@ func (c choice) Set(text string) error {
 		return errors.New(orList(c.values) + c.besides)
 	}
 	*c.p = text
+	return nil
+}
+
+// codecFlag is a flag for a codec and its level.
+type codecFlag string
+
+func (c *codecFlag) String() string { return string(*c) }
+func (c *codecFlag) Type() string   { return "codec" }
+
+func (c *codecFlag) Set(text string) error {
+	if _, err := codec.Named(text); err != nil {
+		return errors.New(orList(codec.Names()) + ", with a level behind a colon, as in zstd:3")
+	}
+	*c = codecFlag(text)
 	return nil
 }
 

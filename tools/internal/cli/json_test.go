@@ -23,13 +23,13 @@ func TestJSONKeys(t *testing.T) {
 	benchAppend := "--dir " + scratch + " --json --duration 0.05 --producers 2 --partitions 2"
 	for _, c := range []struct{ command, keys, added string }{
 		{"ls --dir DIR", "topic partition first_offset next_offset durable_offset records bytes", ""},
-		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", ""},
-		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost"},
+		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", "stored_bytes raw_bytes codecs"},
+		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost unchecked_batches"},
 		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", "lost_entries"},
 		{"backends", "name linked usable reason", "auto"},
 		{"env", "variable value source meaning", "values"},
-		{"bench append --recycle " + benchAppend, appendBenchKeys, machineKeys + " recycled"},
-		{"bench baseline " + benchAppend, appendBenchKeys, machineKeys + " recycled"},
+		{"bench append --recycle " + benchAppend, appendBenchKeys, machineKeys + " recycled codec compression_ratio"},
+		{"bench baseline " + benchAppend, appendBenchKeys, machineKeys + " recycled codec compression_ratio"},
 		{"bench read --size 1M --duration 0.05 --dir " + scratch, "records_per_s mb_per_s p50_us p99_us",
 			machineKeys + " bench backend random record_size duration_s records rss_mb page_cache"},
 		{"bench recovery --size 1M --dir " + scratch, "bytes records open_s replay_s mb_per_s rss_mb",

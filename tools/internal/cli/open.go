@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/chronik-go/wal/codec"
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -29,7 +30,8 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 		"when to acknowledge: always, batch or periodic (default: $CHRONIK_WAL_FSYNC_MODE or batch)")
 	choiceFlag(set, &f.logLevel, "log-level", "off", []string{"trace", "debug", "info", "warn", "error", "off"},
 		"what to log on standard error: trace, debug, info, warn, error or off")
-	choiceFlag(set, &f.codec, "codec", "none", []string{"none"}, "compression of what is appended: none")
+	f.codec = "none"
+	set.Var((*codecFlag)(&f.codec), "codec", "compression of what is appended: "+orList(codec.Names())+", with a level behind a colon, as in zstd:3")
 }
 
 // backendNames lists what --backend may be, and says what this program was built without.
@@ -78,7 +80,11 @@ func (c *cli) options() ([]wal.Option, error) {
 		}
 		opts = append(opts, wal.WithFsyncMode(mode))
 	}
-	return append(opts, wal.WithLogger(hclog.New(&hclog.LoggerOptions{
+	compress, err := codec.Named(c.flags.codec)
+	if err != nil {
+		return nil, usagef("--codec: %w", err)
+	}
+	return append(opts, wal.WithCodec(compress), wal.WithLogger(hclog.New(&hclog.LoggerOptions{
 		Name: "chronik-wal", Level: hclog.LevelFromString(c.flags.logLevel), Output: c.Stderr,
 	}))), nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,9 +11,9 @@ import (
 
 func (c *cli) segmentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "segments", Short: "List the segments: state, size, LSN range, partitions", Args: noArguments,
-		Long: "List the segments: state, size, LSN range, and the offsets that each got of its\n" +
-			"partitions. " + rangeHelp,
+		Use: "segments", Short: "List the segments: state, size, codecs, LSN range, partitions", Args: noArguments,
+		Long: "List the segments: state, size, LSN range, the codecs of its batches and how much\n" +
+			"longer those would be without, and the offsets that each got of its partitions.\n" + rangeHelp,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -38,10 +39,18 @@ func (c *cli) printSegments(list []wal.SegmentInfo, asJSON bool) error {
 		return c.printJSON(orEmpty(list))
 	}
 	var t table
-	t.row("SEGMENT", "STATE", "SIZE", "USED", "LSN", "CREATED", "PARTITIONS")
+	t.row("SEGMENT", "STATE", "SIZE", "USED", "LSN", "CREATED", "CODECS", "RATIO", "PARTITIONS")
 	for _, s := range list {
 		t.row(s.Name, s.State, s.Size, s.Bytes, fmt.Sprintf("%d-%d", s.FirstLSN, s.LastLSN),
-			timestamp(s.Created), spans(s.Partitions))
+			timestamp(s.Created), strings.Join(s.Codecs, " "), ratioText(s.RawBytes, s.StoredBytes), spans(s.Partitions))
 	}
 	return c.printTable(&t)
+}
+
+// ratioText says how many bytes one byte on disk stands for.
+func ratioText(raw, stored int64) string {
+	if stored == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", float64(raw)/float64(stored))
 }

@@ -19,6 +19,8 @@ type reportJSON struct {
 	Damage        []wal.Damage `json:"damage"`
 	// DeclaredLost is what a repair gave up.
 	DeclaredLost []wal.PartitionSpan `json:"declared_lost"`
+	// UncheckedBatches are those whose contents could not be looked at.
+	UncheckedBatches int64 `json:"unchecked_batches"`
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
@@ -59,6 +61,7 @@ func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(reportJSON{
 			r.OK, r.Segments, r.Records, r.Bytes, r.TornTailBytes, damageList(r.Damage), orEmpty(r.DeclaredLost),
+			r.UncheckedBatches,
 		})
 	}
 	var t table
@@ -67,6 +70,9 @@ func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	t.row("records", r.Records)
 	t.row("bytes", r.Bytes)
 	t.row("torn_tail_bytes", r.TornTailBytes)
+	if r.UncheckedBatches > 0 {
+		t.row("unchecked_batches", r.UncheckedBatches)
+	}
 	for _, d := range r.Damage {
 		t.row("damage", damageText(d))
 	}
