@@ -12,8 +12,14 @@ require (
 )
 
 require (
+	github.com/klauspost/compress v1.20.4 // indirect
+	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+)
+
+require (
 	github.com/anishathalye/porcupine v1.3.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/chronik-go/wal/codec v0.0.0 // indirect
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/hanwen/go-fuse/v2 v2.12.1 // indirect
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
@@ -27,3 +33,5 @@ replace (
 	github.com/chronik-go/wal/conformance => ../conformance
 	github.com/chronik-go/wal/core => ../core
 )
+
+replace github.com/chronik-go/wal/codec => ../codec

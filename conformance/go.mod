@@ -12,7 +12,13 @@ require (
 )
 
 require (
+	github.com/klauspost/compress v1.20.4 // indirect
+	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+)
+
+require (
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/chronik-go/wal/codec v0.0.0
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
@@ -26,3 +32,5 @@ replace (
 	github.com/chronik-go/wal/backend-posix => ../backend-posix
 	github.com/chronik-go/wal/core => ../core
 )
+
+replace github.com/chronik-go/wal/codec => ../codec

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/chronik-go/wal/codec"
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/backend/sim"
@@ -65,9 +66,16 @@ func newPlan(seed uint64) plan {
 		shards = 2
 	}
 	p.options = append(p.options, wal.WithShards(shards))
-	p.text = fmt.Sprintf("depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v",
-		p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync)
+	compress := drawCodec(seed)
+	p.options = append(p.options, wal.WithCodec(compress))
+	p.text = fmt.Sprintf("depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v, codec %v",
+		p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync, compress)
 	return p
+}
+
+// drawCodec draws what a workload compresses with, nothing for every third.
+func drawCodec(seed uint64) wal.Codec {
+	return pick(newRand(seed, 8), nil, nil, codec.LZ4(0), codec.LZ4(0), codec.S2(0), codec.Zstd(0))
 }
 
 func (p *plan) setMode(m wal.FsyncMode) {
