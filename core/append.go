@@ -297,7 +297,7 @@ func (s *shard) submit(sl slot, r *request, records []format.Record) {
 	} else {
 		putRecords(sl.buf, records, r.start.UnixNano())
 	}
-	sl.entry.CRC = format.CRC(sl.buf)
+	sl.entry.CRC = s.cfg.checksum.Sum(sl.buf)
 	sl.group.encoding.Add(-1)
 	s.rouse(sl.wake)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // FsyncMode says when an append is acknowledged.
@@ -45,6 +46,17 @@ func ParseFsyncMode(s string) (FsyncMode, error) {
 	}
 	return 0, fmt.Errorf("%w fsync mode %q: one of always, batch, periodic", ErrInvalid, s)
 }
+
+// Checksum is what guards the batches of a segment; it stands in the segment's header. Headers
+// and directories have CRC-32C always.
+type Checksum = format.Checksum
+
+const (
+	// ChecksumCRC32C is CRC-32C, which most processors have an instruction for.
+	ChecksumCRC32C = format.ChecksumCRC32C
+	// ChecksumXXH64 is the lower half of XXH64: for processors that have none.
+	ChecksumXXH64 = format.ChecksumXXH64
+)
 
 // Layout says how partitions share logs.
 type Layout int
@@ -110,6 +122,7 @@ type config struct {
 	logger       hclog.Logger
 	hooks        Hooks
 	progress     func(done, total int64)
+	checksum     format.Checksum
 	codec        Codec            // nil: appends are not compressed
 	topicCodecs  map[string]Codec // those of topics that have their own
 
@@ -133,6 +146,7 @@ func defaultConfig() config {
 		recycle:      2,
 		moveLimit:    4 << 30,
 		logger:       hclog.NewNullLogger(),
+		checksum:     format.ChecksumCRC32C,
 		topicCodecs:  map[string]Codec{},
 		set:          map[string]bool{},
 	}
@@ -179,6 +193,9 @@ func (c *config) check() error {
 	}
 	if c.legacy && !c.readOnly {
 		return fmt.Errorf("%w legacy format: this version writes its own format only; set it to false", ErrInvalid)
+	}
+	if !c.checksum.Known() {
+		return fmt.Errorf("%w %v: one of crc32c, xxh64", ErrInvalid, c.checksum)
 	}
 	return c.checkCodecs()
 }

@@ -238,7 +238,7 @@ func (c *cursor) enter(e extent) error {
 	}
 	c.reader = frameReader{
 		window: window{file: e.seg.file, limit: e.seg.end.Load(), chunk: readerChunk, fresh: true},
-		epoch:  e.seg.Epoch, alignment: e.seg.Alignment, position: at, loose: true,
+		epoch:  e.seg.Epoch, sum: e.seg.Checksum, alignment: e.seg.Alignment, position: at, loose: true,
 	}
 	c.matched = at
 	return nil
@@ -288,7 +288,7 @@ func (c *cursor) collect(f *frame) {
 			return nil
 		}
 		expect = e.End()
-		c.pending = append(c.pending, batchSpan{e, data, format.CheckData(e, data)})
+		c.pending = append(c.pending, batchSpan{e, data, format.CheckData(c.reader.sum, e, data)})
 		return nil
 	})
 }

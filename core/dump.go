@@ -57,6 +57,7 @@ type dumper struct {
 	cfg   *config
 	path  string // of the segment, as users see it
 	names map[uint32]format.Declaration
+	sum   format.Checksum // of the segment
 	// spoiled are the files where something was shown to be wrong.
 	spoiled map[string]bool
 }

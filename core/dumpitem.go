@@ -77,6 +77,7 @@ type DumpHeaderInfo struct {
 	Log         string    `json:"log"`
 	Number      uint64    `json:"number"`
 	Epoch       Hex64     `json:"epoch"`
+	Checksum    string    `json:"checksum"`
 	Alignment   int64     `json:"alignment"`
 	FirstLSN    uint64    `json:"first_lsn"`
 	Created     time.Time `json:"created"`

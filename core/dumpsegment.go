@@ -41,11 +41,12 @@ func (d *dumper) header(g *segment) error {
 	if err != nil {
 		number, _ := parseSegmentName(d.path[len(d.path)-segmentDigits-len(segmentSuffix):])
 		guessHeader(g, number)
+		d.sum = g.Checksum
 		return d.item(DumpHeader, 0, int64(len(b)), DumpItem{}, err)
 	}
-	g.SegmentHeader = h
+	g.SegmentHeader, d.sum = h, h.Checksum
 	return d.item(DumpHeader, 0, format.HeaderSize, DumpItem{Header: &DumpHeaderInfo{
-		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: Hex64(h.Epoch), Alignment: h.Alignment,
+		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: Hex64(h.Epoch), Checksum: h.Checksum.String(), Alignment: h.Alignment,
 		FirstLSN: h.FirstLSN, Created: time.Unix(0, h.Created).UTC(), Predecessor: dumpLink(h.Predecessor),
 	}}, nil)
 }
@@ -55,7 +56,7 @@ func (d *dumper) header(g *segment) error {
 func (d *dumper) frames(g *segment, limit int64, sealed bool) error {
 	r := frameReader{
 		window: window{file: g.file, limit: limit, chunk: windowSize, fresh: true},
-		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
+		epoch:  g.Epoch, sum: g.Checksum, alignment: g.Alignment, position: format.HeaderSize, loose: true,
 	}
 	for {
 		f, err := r.next()
@@ -122,7 +123,7 @@ func (d *dumper) frame(f *frame) error {
 
 // entry shows an entry, whose data stands at a position, and its records.
 func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) error {
-	problem := format.CheckData(e, data)
+	problem := format.CheckData(d.sum, e, data)
 	info := &DumpEntryInfo{
 		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec, CodecName: codecName(e.Codec),
 		RawLength: e.RawLength, CRC: e.CRC, Moved: e.Flags&format.FlagMoved != 0,

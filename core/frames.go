@@ -69,6 +69,7 @@ func (b *badFrame) Error() string { return fmt.Sprintf("byte %d: %s", b.position
 type frameReader struct {
 	window
 	epoch     uint64 // 0: not known, any will do for a search
+	sum       format.Checksum
 	alignment int64
 
 	position int64  // of the next frame
@@ -141,18 +142,18 @@ func (r *frameReader) bad(err error, sound bool) error {
 	if sound {
 		bad.partial = &r.frame
 	}
-	bad.misplaced = bad.whole(r.frame.FrameHeader, r.frame.bytes)
+	bad.misplaced = bad.whole(r.sum, r.frame.FrameHeader, r.frame.bytes)
 	return bad
 }
 
 // whole tells whether all sums hold of a frame that is bad all the same. Without a partial
 // frame it is the directory that cannot be.
-func (b *badFrame) whole(h format.FrameHeader, bytes []byte) bool {
+func (b *badFrame) whole(sum format.Checksum, h format.FrameHeader, bytes []byte) bool {
 	if format.CRC(bytes[h.DirectoryAt():]) != h.DirectoryCRC {
 		return false
 	}
 	return b.partial == nil ||
-		b.partial.each(func(e format.Entry, _ uint64, data []byte) error { return format.CheckData(e, data) }) == nil
+		b.partial.each(func(e format.Entry, _ uint64, data []byte) error { return format.CheckData(sum, e, data) }) == nil
 }
 
 // checkData checks the data of the frame just read, and notes which entries are spoiled.
@@ -160,7 +161,7 @@ func (b *badFrame) whole(h format.FrameHeader, bytes []byte) bool {
 func (r *frameReader) checkData() (first error) {
 	i := 0
 	_ = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
-		err := format.CheckData(e, data)
+		err := format.CheckData(r.sum, e, data)
 		if err == nil && r.deep != nil && e.Kind == format.KindData {
 			err = r.checkContents(e, data)
 		}

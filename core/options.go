@@ -103,6 +103,10 @@ func WithRecycleLimit(n int) Option { return func(c *config) { c.recycle = n } }
 // and the segment goes. 0 never moves anything. Default 4 GiB.
 func WithMoveLimit(bytes int64) Option { return func(c *config) { c.moveLimit = bytes } }
 
+// WithChecksum sets what guards batches in the segments that this Manager begins. Default
+// ChecksumCRC32C. All kinds can be read, and one log may have segments of each.
+func WithChecksum(c Checksum) Option { return func(cfg *config) { cfg.checksum = c } }
+
 // WithCodec has appends compressed. A batch that does not get smaller is stored as it is.
 // Default, and for nil: none is compressed. What was compressed is read with the codecs that
 // are registered and those passed here.

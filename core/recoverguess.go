@@ -35,10 +35,40 @@ func guessHeader(g *segment, number uint64) bool {
 		Predecessor: format.Link{Segment: number - 1, LSN: first.LSN - 1, Chain: first.Chain},
 	}
 	g.guessed = true
+	if g.Checksum, err = guessChecksum(&r, first); err != nil {
+		return false
+	}
 	if first.Position > format.HeaderSize {
 		g.Predecessor.Chain = 0 // there were frames before it
 	}
 	return true
+}
+
+// guessChecksum tells which kind of checksum the data of a segment has, whose first frame header
+// is known: the one that fits the first entry that it fits, CRC-32C if none does.
+func guessChecksum(r *frameReader, first format.FrameHeader) (format.Checksum, error) {
+	for h := &first; h != nil; {
+		r.position, r.loose = h.Position, true
+		if f, err := r.next(); err == nil {
+			kind := format.Checksum(0)
+			_ = f.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
+				for _, k := range []format.Checksum{format.ChecksumCRC32C, format.ChecksumXXH64} {
+					if kind == 0 && len(data) > 0 && k.Sum(data) == e.CRC {
+						kind = k
+					}
+				}
+				return nil
+			})
+			if kind != 0 {
+				return kind, nil
+			}
+		}
+		var err error
+		if h, err = r.search(h.Position + r.alignment); err != nil {
+			return 0, err
+		}
+	}
+	return format.ChecksumCRC32C, nil
 }
 
 // footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none. It is

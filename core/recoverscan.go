@@ -179,7 +179,7 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 // that end. Frames of the original behind its end are void; their LSNs lie behind its end too.
 func (r *recovery) rebuiltEnd(g *segment, end format.Link) int64 {
 	reader := frameReader{
-		window: window{file: g.file, limit: g.size.Load(), chunk: windowSize}, epoch: g.Epoch, alignment: g.Alignment,
+		window: window{file: g.file, limit: g.size.Load(), chunk: windowSize}, epoch: g.Epoch, alignment: g.Alignment, sum: g.Checksum,
 	}
 	for at := int64(format.HeaderSize); ; {
 		h, err := reader.search(at)

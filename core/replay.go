@@ -116,7 +116,7 @@ func (snap *snapshot) release() {
 func (snap *snapshot) replaySegment(ctx context.Context, g *segment, yield func(Entry, error) bool) bool {
 	r := frameReader{
 		window: window{file: g.file, limit: g.end.Load(), chunk: windowSize, fresh: !snap.lend, ahead: true, pool: snap.s.pool},
-		epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize, loose: true,
+		epoch:  g.Epoch, sum: g.Checksum, alignment: g.Alignment, position: format.HeaderSize, loose: true,
 	}
 	defer r.release()
 	// Another process' writer may make the file another segment while it is looked at.
@@ -224,7 +224,7 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 		if snap.live = live; len(live) == 0 {
 			return nil
 		}
-		err := format.CheckData(e, data)
+		err := format.CheckData(g.Checksum, e, data)
 		if err == nil {
 			data, err = snap.s.cfg.decode(snap.decoded, e, data)
 		}

@@ -133,7 +133,7 @@ func (c *committer) begin(need int64, retention bool) error {
 func (c *committer) activate(file prepared) error {
 	s := c.s
 	h := format.SegmentHeader{
-		Alignment: s.alignment, Log: s.logID(), Number: c.tail.Segment + 1, Epoch: randomEpoch(),
+		Checksum: s.cfg.checksum, Alignment: s.alignment, Log: s.logID(), Number: c.tail.Segment + 1, Epoch: randomEpoch(),
 		FirstLSN: c.tail.LSN + 1, Created: time.Now().UnixNano(), Predecessor: c.tail,
 	}
 	name := segmentName(h.Number)
@@ -258,7 +258,7 @@ func (c *committer) declaration(parts []*Partition, lsn uint64) []byte {
 		n := int64(len(data) - at)
 		entries[i] = format.Entry{
 			Partition: p.id, Kind: format.KindDeclare, Base: d.Next,
-			Length: n, RawLength: n, CRC: format.CRC(data[at:]),
+			Length: n, RawLength: n, CRC: seg.Checksum.Sum(data[at:]),
 		}
 		seg.table.declare(p.id, d)
 	}

@@ -42,7 +42,7 @@ func newScan(g *segment, limit int64, pool *bufferPool) *scan {
 		seg: g, table: newTable(), notes: map[uint32]*scanNotes{},
 		reader: frameReader{
 			window: window{file: g.file, limit: limit, chunk: windowSize, ahead: true, pool: pool},
-			epoch:  g.Epoch, alignment: g.Alignment, position: format.HeaderSize,
+			epoch:  g.Epoch, sum: g.Checksum, alignment: g.Alignment, position: format.HeaderSize,
 			lsn: g.FirstLSN, chain: g.Predecessor.Chain, check: true,
 		},
 	}

@@ -49,7 +49,7 @@ func (w *segmentWriter) declare(ids []uint32, list map[uint32]format.Declaration
 		data[i] = format.AppendDeclaration(nil, d)
 		n := int64(len(data[i]))
 		entries[i] = format.Entry{
-			Partition: id, Kind: format.KindDeclare, Base: d.Next, Length: n, RawLength: n, CRC: format.CRC(data[i]),
+			Partition: id, Kind: format.KindDeclare, Base: d.Next, Length: n, RawLength: n, CRC: w.header.Checksum.Sum(data[i]),
 		}
 		w.table.declare(id, d)
 	}

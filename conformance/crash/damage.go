@@ -114,7 +114,7 @@ func (v *victim) forgeries() (list []harm, err error) {
 	}
 	at := int64(format.HeaderSize)
 	for h, ok := frameAt(b, at, head.Epoch); ok; h, ok = frameAt(b, at, head.Epoch) {
-		if frame, ok := forge(b[at:at+h.Length], h); ok {
+		if frame, ok := forge(b[at:at+h.Length], h, head.Checksum); ok {
 			place := at
 			list = append(list, harm{
 				text: fmt.Sprintf("another frame of %d bytes at %d", h.Length, at), forged: true, file: name, off: at, n: h.Length,
@@ -136,7 +136,7 @@ func frameAt(b []byte, at int64, epoch uint64) (h format.FrameHeader, ok bool) {
 }
 
 // forge changes a frame that begins with data.
-func forge(b []byte, h format.FrameHeader) (frame []byte, ok bool) {
+func forge(b []byte, h format.FrameHeader, sum format.Checksum) (frame []byte, ok bool) {
 	frame = slices.Clone(b)
 	entries, err := format.ReadDirectory(nil, h, frame[h.DirectoryAt():])
 	if err != nil || entries[0].Kind != format.KindData {
@@ -145,7 +145,7 @@ func forge(b []byte, h format.FrameHeader) (frame []byte, ok bool) {
 	e := entries[0]
 	data := frame[format.FrameHeaderSize : format.FrameHeaderSize+e.Length]
 	data[len(data)-1] ^= 1
-	e.CRC = format.CRC(data)
+	e.CRC = sum.Sum(data)
 	format.PutEntry(frame[h.DirectoryAt():], e)
 	h.DirectoryCRC = format.CRC(frame[h.DirectoryAt():])
 	format.PutFrameHeader(frame, h)

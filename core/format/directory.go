@@ -113,7 +113,7 @@ type Entry struct {
 	Length int64
 	// RawLength is the size of the data decoded, bytes, at most MaxFrame.
 	RawLength int64
-	// CRC is that of the data as stored, 0 where there is none.
+	// CRC is the checksum of the data as stored, of the segment's kind; 0 where there is none.
 	CRC uint32
 	// MaxTimestamp is the latest of the records', nanoseconds since 1970 UTC; 0 in
 	// control entries.
@@ -249,12 +249,4 @@ func ReadDirectory(dst []Entry, h FrameHeader, b []byte) ([]Entry, error) {
 		return dst, fmt.Errorf("%w: frame directory: data of %d bytes in a space of %d", ErrCorrupt, data, want)
 	}
 	return dst, nil
-}
-
-// CheckData compares the data of an entry, as stored, with its CRC.
-func CheckData(e Entry, data []byte) error {
-	if got := CRC(data); got != e.CRC {
-		return fmt.Errorf("%w: batch at offset %d: CRC is %08x, should be %08x", ErrCorrupt, e.Base, got, e.CRC)
-	}
-	return nil
 }

@@ -21,15 +21,10 @@ package format
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 )
 
 // Version is the format version that this package writes, and the only one it reads.
 const Version = 1
-
-// ChecksumCRC32C is the checksum kind in the segment header: CRC-32C (Castagnoli,
-// RFC 3720 appendix B.4) guards headers, frames and batches.
-const ChecksumCRC32C = 1
 
 // ErrCorrupt is wrapped by every error about bytes that are not what they should be.
 var ErrCorrupt = errors.New("corrupt")
@@ -37,11 +32,6 @@ var ErrCorrupt = errors.New("corrupt")
 // ErrVersion is wrapped when the bytes were written by a version that this one does
 // not know.
 var ErrVersion = errors.New("unknown format version")
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// CRC returns the CRC-32C of b.
-func CRC(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // AlignUp returns the smallest multiple of align, a power of two, that is not below n.
 func AlignUp(n, align int64) int64 { return (n + align - 1) &^ (align - 1) }

@@ -41,7 +41,7 @@ func regions(t *testing.T, b []byte) []region {
 		next := at + FrameHeaderSize
 		for _, e := range f.entries {
 			from, to := next, next+e.Length
-			list = append(list, region{name + "data", from, to, func(b []byte) error { return CheckData(e, b[from:to]) }})
+			list = append(list, region{name + "data", from, to, func(b []byte) error { return CheckData(ChecksumCRC32C, e, b[from:to]) }})
 			next = to
 		}
 	}

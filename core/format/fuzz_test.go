@@ -81,7 +81,7 @@ func fuzzFrame(t *testing.T, b []byte) {
 	for i, e := range entries {
 		PutEntry(again[i*EntrySize:], e)
 		require.LessOrEqual(t, at+e.Length, h.DirectoryAt())
-		_ = CheckData(e, b[at:at+e.Length])
+		_ = CheckData(ChecksumCRC32C, e, b[at:at+e.Length])
 		at += e.Length
 		require.GreaterOrEqual(t, e.End(), e.Base)
 		require.GreaterOrEqual(t, e.Base-e.Gap, int64(0))

@@ -55,7 +55,7 @@ func TestDecodersReadTheGoldenFiles(t *testing.T) {
 	entries, err := ReadDirectory(nil, h, b[84:132])
 	require.NoError(t, err)
 	require.Equal(t, []Entry{goldenFrameEntry}, entries)
-	require.NoError(t, CheckData(entries[0], b[64:84]))
+	require.NoError(t, CheckData(ChecksumCRC32C, entries[0], b[64:84]))
 
 	b = golden(t, goldenFixed)
 	trailer, err := ReadTrailer(b)

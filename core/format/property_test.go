@@ -91,6 +91,7 @@ func TestSegmentHeaderRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		number := rapid.Uint64Min(1).Draw(t, "number")
 		h := SegmentHeader{
+			Checksum:  rapid.SampledFrom([]Checksum{ChecksumCRC32C, ChecksumXXH64}).Draw(t, "checksum"),
 			Alignment: 1 << rapid.IntRange(9, 12).Draw(t, "alignment"),
 			Log:       drawLogID(t),
 			Number:    number,

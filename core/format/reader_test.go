@@ -79,7 +79,7 @@ func parseFrame(b []byte, at int64) (f parsedFrame, err error) {
 	for _, e := range f.entries {
 		d := data[:e.Length]
 		data = data[e.Length:]
-		if err := CheckData(e, d); err != nil {
+		if err := CheckData(ChecksumCRC32C, e, d); err != nil {
 			return f, err
 		}
 		if err := f.take(e, d); err != nil {

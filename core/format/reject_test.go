@@ -24,7 +24,7 @@ func TestSegmentHeaderRefuses(t *testing.T) {
 	}{
 		"later version":            {patch: set(hdrVersion, 2), want: ErrVersion},
 		"version 0":                {patch: set(hdrVersion, 0), want: ErrVersion},
-		"other checksum":           {patch: set(hdrChecksum, 2), want: ErrVersion},
+		"other checksum":           {patch: set(hdrChecksum, 3), want: ErrVersion},
 		"flags":                    {patch: set(hdrFlags+3, 0x80), want: ErrVersion},
 		"first reserved byte":      {patch: set(hdrReserved, 1), want: ErrVersion},
 		"last reserved byte":       {patch: set(hdrCRC-1, 1), want: ErrVersion},

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 )
@@ -45,6 +46,8 @@ func (l Link) valid() bool {
 // SegmentHeader is a segment's header block: what must be known before its first frame can
 // be trusted.
 type SegmentHeader struct {
+	// Checksum is the kind that guards the data of entries; 0 is written as ChecksumCRC32C.
+	Checksum Checksum
 	// Alignment divides the position of every frame: a power of two from MinAlignment
 	// to MaxAlignment.
 	Alignment int64
@@ -120,7 +123,7 @@ func PutSegmentHeader(b []byte, h SegmentHeader) {
 	clear(b)
 	copy(b, headerMagic[:])
 	le.PutUint16(b[hdrVersion:], Version)
-	b[hdrChecksum] = ChecksumCRC32C
+	b[hdrChecksum] = byte(cmp.Or(h.Checksum, ChecksumCRC32C))
 	b[hdrAlign] = byte(bits.TrailingZeros64(uint64(h.Alignment)))
 	copy(b[hdrLog:], h.Log[:])
 	le.PutUint64(b[hdrNumber:], h.Number)
@@ -148,6 +151,7 @@ func ReadSegmentHeader(b []byte) (SegmentHeader, error) {
 		return SegmentHeader{}, fmt.Errorf("%w %d of segment header (this program knows %d)", ErrVersion, v, Version)
 	}
 	h := SegmentHeader{
+		Checksum:    Checksum(b[hdrChecksum]),
 		Alignment:   1 << (b[hdrAlign] & 63),
 		Log:         LogID(b[hdrLog:]),
 		Number:      le.Uint64(b[hdrNumber:]),
@@ -161,8 +165,8 @@ func ReadSegmentHeader(b []byte) (SegmentHeader, error) {
 
 func (h SegmentHeader) check(b []byte) error {
 	switch {
-	case b[hdrChecksum] != ChecksumCRC32C:
-		return fmt.Errorf("%w: segment header: checksum kind %d", ErrVersion, b[hdrChecksum])
+	case !h.Checksum.Known():
+		return fmt.Errorf("%w: segment header: %v", ErrVersion, h.Checksum)
 	case le.Uint32(b[hdrFlags:]) != 0:
 		return fmt.Errorf("%w: segment header: flags %#x", ErrVersion, le.Uint32(b[hdrFlags:]))
 	case b[hdrAlign] > 62 || h.Alignment < MinAlignment || h.Alignment > MaxAlignment:

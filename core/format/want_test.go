@@ -13,7 +13,7 @@ func at(base int64, records []Record) []Record {
 
 var wantSegment1 = parsed{
 	header: SegmentHeader{
-		Alignment: 512, Log: goldenID, Number: 1, Epoch: 0x1112131415161718, FirstLSN: 1, Created: 1_700_000_000_000_000_000,
+		Checksum: ChecksumCRC32C, Alignment: 512, Log: goldenID, Number: 1, Epoch: 0x1112131415161718, FirstLSN: 1, Created: 1_700_000_000_000_000_000,
 	},
 	frames: []parsedFrame{
 		{
@@ -75,7 +75,7 @@ var wantSegment1 = parsed{
 
 var wantSegment2 = parsed{
 	header: SegmentHeader{
-		Alignment: 512, Log: goldenID, Number: 2, Epoch: 0x2122232425262728, FirstLSN: 5, Created: 1_700_000_001_000_000_000,
+		Checksum: ChecksumCRC32C, Alignment: 512, Log: goldenID, Number: 2, Epoch: 0x2122232425262728, FirstLSN: 5, Created: 1_700_000_001_000_000_000,
 		Predecessor: Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
 	},
 	frames: []parsedFrame{

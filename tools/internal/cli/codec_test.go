@@ -56,3 +56,12 @@ func TestBenchCompressibility(t *testing.T) {
 	require.Equal(t, 2, o.code)
 	require.Contains(t, o.stderr, "--values /does/not/exist")
 }
+
+func TestChecksumFlag(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t", "--checksum", "xxh64")
+	ok(t, "b\n", "append", "--dir", dir, "--topic", "t")
+	require.Regexp(t, `(?s)header .* xxh64, .*header .* crc32c, `, ok(t, "", "dump", "--dir", dir))
+	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+	require.Equal(t, 2, run(t, "", "append", "--dir", dir, "--topic", "t", "--checksum", "md5").code)
+}

@@ -124,7 +124,7 @@ func details(item *wal.DumpItem) string {
 	switch {
 	case item.Header != nil:
 		h := item.Header
-		return fmt.Sprintf("log %s, number %d, epoch %v, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.FirstLSN, linkText(h.Predecessor))
+		return fmt.Sprintf("log %s, number %d, epoch %v, %s, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.Checksum, h.FirstLSN, linkText(h.Predecessor))
 	case item.Frame != nil:
 		f := item.Frame
 		return fmt.Sprintf("LSN %d, durable LSN %d, %d entries, CRC %08x, chain %08x", f.LSN, f.Durable, f.Entries, f.CRC, f.Chain)

@@ -14,11 +14,12 @@ import (
 	"github.com/chronik-go/wal/codec"
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // globalFlags are the flags of every command.
 type globalFlags struct {
-	dir, backend, fsync, logLevel, codec string
+	dir, backend, fsync, logLevel, codec, checksum string
 }
 
 func (f *globalFlags) register(set *pflag.FlagSet) {
@@ -30,6 +31,7 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 		"when to acknowledge: always, batch or periodic (default: $CHRONIK_WAL_FSYNC_MODE or batch)")
 	choiceFlag(set, &f.logLevel, "log-level", "off", []string{"trace", "debug", "info", "warn", "error", "off"},
 		"what to log on standard error: trace, debug, info, warn, error or off")
+	choiceFlag(set, &f.checksum, "checksum", "crc32c", []string{"crc32c", "xxh64"}, "what guards what is appended: crc32c or xxh64")
 	f.codec = "none"
 	set.Var((*codecFlag)(&f.codec), "codec", "compression of what is appended: "+orList(codec.Names())+", with a level behind a colon, as in zstd:3")
 }
@@ -84,7 +86,8 @@ func (c *cli) options() ([]wal.Option, error) {
 	if err != nil {
 		return nil, usagef("--codec: %w", err)
 	}
-	return append(opts, wal.WithCodec(compress), wal.WithLogger(hclog.New(&hclog.LoggerOptions{
+	sum, _ := format.ParseChecksum(c.flags.checksum)
+	return append(opts, wal.WithChecksum(sum), wal.WithCodec(compress), wal.WithLogger(hclog.New(&hclog.LoggerOptions{
 		Name: "chronik-wal", Level: hclog.LevelFromString(c.flags.logLevel), Output: c.Stderr,
 	}))), nil
 }
