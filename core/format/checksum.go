@@ -3,6 +3,7 @@ package format
 import (
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -57,7 +58,7 @@ func CRC(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 // that the segment's header states.
 func CheckData(kind Checksum, e Entry, data []byte) error {
 	if got := kind.Sum(data); got != e.CRC {
-		return fmt.Errorf("%w: batch at offset %d: %v is %08x, should be %08x", ErrCorrupt, e.Base, kind, got, e.CRC)
+		return fmt.Errorf("%w: batch at offset %d: %s is %08x, should be %08x", ErrCorrupt, e.Base, strings.ToUpper(kind.String()), got, e.CRC)
 	}
 	return nil
 }
