@@ -185,6 +185,7 @@ func TestDocumentedLimits(t *testing.T) {
 		"header block": HeaderSize, "smallest alignment": MinAlignment, "largest alignment": MaxAlignment,
 		"frame header": FrameHeaderSize, "directory entry": EntrySize, "longest frame": MaxFrame,
 		"longest topic": MaxTopic, "trailer": TrailerSize, "close marker": MarkerSize,
+		"member file": MemberSize,
 	}
 	got := map[string]int{}
 	for _, tab := range readDoc(t) {

@@ -88,6 +88,10 @@ func TestEveryFlippedBitIsDetected(t *testing.T) {
 		_, err := ReadMarker(b)
 		return err
 	}}, golden(t, goldenClose))
+	flipAll(t, region{"member file", 0, MemberSize, func(b []byte) error {
+		_, err := ReadMember(b)
+		return err
+	}}, golden(t, goldenOther))
 }
 
 // checkPadding requires that the bytes that no CRC guards are zeros, and that the XXH64

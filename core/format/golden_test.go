@@ -48,6 +48,10 @@ func TestDecodersReadTheGoldenFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Marker{Log: goldenID, End: wantSegment2.footer.End}, m)
 
+	member, err := ReadMember(golden(t, goldenOther))
+	require.NoError(t, err)
+	require.Equal(t, goldenMember, member)
+
 	b := golden(t, goldenCodec)
 	h, err := ReadFrameHeader(b)
 	require.NoError(t, err)

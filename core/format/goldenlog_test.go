@@ -10,6 +10,7 @@ const (
 	goldenClose = "testdata/golden/v1/close-marker.bin"
 	goldenFixed = "testdata/golden/v1/footer-repaired.bin"
 	goldenCodec = "testdata/golden/v1/frame-codec.bin"
+	goldenOther = "testdata/golden/v1/member.bin"
 )
 
 var goldenID = LogID{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}
@@ -126,6 +127,19 @@ func goldenMarker(end Link) []byte {
 	return b
 }
 
+// goldenMember is what the data directory of the golden log would know of another log in it.
+var goldenMember = Member{
+	Kind: MemberDedicated, Number: 0x51525354, Whole: goldenID,
+	Log: LogID{0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf},
+	End: Link{Segment: 5, End: 8704, LSN: 47, Chain: 0x5a5b5c5d},
+}
+
+func memberBytes(m Member) []byte {
+	b := make([]byte, MemberSize)
+	PutMember(b, m)
+	return b
+}
+
 // goldenRepaired is the footer of a segment that lost frames: it ends before the place
 // that its successor knows as its end.
 var goldenRepaired = Footer{
@@ -185,5 +199,6 @@ func goldenFiles() map[string][]byte {
 		goldenClose: goldenMarker(t2.End),
 		goldenFixed: AppendFooter(nil, &goldenRepaired, 512),
 		goldenCodec: goldenFrame(),
+		goldenOther: memberBytes(goldenMember),
 	}
 }

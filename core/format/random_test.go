@@ -12,6 +12,7 @@ import (
 func decodeAll(b []byte) {
 	_, _ = ReadSegmentHeader(b)
 	_, _ = ReadMarker(b)
+	_, _ = ReadMember(b)
 	_, _, _ = ReadDeclaration(b)
 	_ = IsFrame(b)
 	readAllRecords(b)
@@ -42,6 +43,7 @@ func mend(b []byte) [][]byte {
 	}
 	add(HeaderSize, func(c []byte) { mendBlock(c[:HeaderSize], headerMagic) })
 	add(MarkerSize, func(c []byte) { mendBlock(c[:MarkerSize], markerMagic) })
+	add(MemberSize, func(c []byte) { mendBlock(c[:MemberSize], memberMagic) })
 	add(FrameHeaderSize+EntrySize, mendFrame)
 	add(TrailerSize, mendFooter)
 	return list

@@ -29,7 +29,7 @@ var goldenLogID = []byte("\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\xa9\xaa\xab\xac\x
 // goldenStructures cuts one structure of each kind out of the golden files.
 func goldenStructures(t *testing.T) map[string]structure {
 	seg1, seg2, frame := golden(t, goldenSeg1), golden(t, goldenSeg2), golden(t, goldenCodec)
-	marker, repaired := golden(t, goldenClose), golden(t, goldenFixed)
+	marker, repaired, member := golden(t, goldenClose), golden(t, goldenFixed), golden(t, goldenOther)
 	link1 := join(u64(1), u64(5632), u64(4), u32(0x2c486e0c))
 	const (
 		body    = 36 + 34 // in the repaired footer: its only partition up to the runs
@@ -92,6 +92,12 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},
 			{"end", join(u64(2), u64(5632), u64(9), u32(0x381b8adf))}, {"reserved", make([]byte, 448)},
 			{"CRC", u32(uint64(CRC(marker[:508])))},
+		}},
+		"Member file": {member, []field{
+			{"magic", []byte("CHRNKMBR")}, {"version", u16(1)}, {"kind", u8(3)}, {"zero", u8(0)}, {"number", u32(0x51525354)},
+			{"log id", goldenMember.Log[:]}, {"whole", goldenLogID},
+			{"end", join(u64(5), u64(8704), u64(47), u32(0x5a5b5c5d))}, {"reserved", make([]byte, 432)},
+			{"CRC", u32(uint64(CRC(member[:508])))},
 		}},
 	}
 }
