@@ -16,6 +16,7 @@ type fileWriter struct {
 	dir       backend.Dir
 	name      string
 	alignment int64
+	chunk     int // how much is written at once
 
 	file  backend.File // nil once closed
 	queue backend.Queue
@@ -25,17 +26,18 @@ type fileWriter struct {
 	size  int64 // of the file
 }
 
-// writerBuffer is how much a fileWriter writes at once, bytes.
+// writerBuffer is how much a fileWriter of a large file writes at once, bytes.
 const writerBuffer = 1 << 20
 
-// newFileWriter makes the file. One of that name is what an interrupted run left.
-func newFileWriter(dir backend.Dir, name string) (*fileWriter, error) {
+// newFileWriter makes the file, to be written chunk by chunk of so many bytes, a multiple of
+// the largest alignment. One of that name is what an interrupted run left.
+func newFileWriter(dir backend.Dir, name string, chunk int) (*fileWriter, error) {
 	queue, err := dir.Queue(backend.QueueOptions{Depth: 1})
 	if err != nil {
 		return nil, fmt.Errorf("open a write queue: %w", err)
 	}
-	w := &fileWriter{dir: dir, name: name, queue: queue, alignment: int64(queue.Limits().Alignment), size: writerBuffer}
-	if w.buf, err = queue.Buffer(writerBuffer); err != nil {
+	w := &fileWriter{dir: dir, name: name, queue: queue, alignment: int64(queue.Limits().Alignment), chunk: chunk, size: int64(chunk)}
+	if w.buf, err = queue.Buffer(chunk); err != nil {
 		return nil, errors.Join(fmt.Errorf("allocate a write buffer: %w", err), queue.Close())
 	}
 	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -71,10 +73,10 @@ func (w *fileWriter) position() int64 { return w.at + int64(w.n) }
 // put appends bytes.
 func (w *fileWriter) put(b []byte) error {
 	for len(b) > 0 {
-		n := copy(w.buf.Bytes[w.n:writerBuffer], b)
+		n := copy(w.buf.Bytes[w.n:w.chunk], b)
 		w.n += n
 		b = b[n:]
-		if w.n == writerBuffer {
+		if w.n == w.chunk {
 			if err := w.flush(); err != nil {
 				return err
 			}
@@ -126,6 +128,15 @@ func (w *fileWriter) finish() error {
 		return fmt.Errorf("sync %s: %w", w.name, err)
 	}
 	return w.close()
+}
+
+// publish gives the file, which is finished, its name. That is durable once the directory is
+// synced.
+func (w *fileWriter) publish(name string) error {
+	if err := w.dir.Rename(w.name, name); err != nil {
+		return fmt.Errorf("rename %s: %w", w.name, err)
+	}
+	return nil
 }
 
 // copy writes a copy of a file, and finishes.

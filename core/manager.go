@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +30,8 @@ type Manager struct {
 	shards     []*shard // the shared ones first: their place is their number
 	shared     int
 	partitions map[partitionKey]*Partition
-	dedicated  int // the highest number of a dedicated log
+	dedicated  uint32 // the highest number of a dedicated log
+	whole      bool   // there is a member file of the main log
 	closed     bool
 	closing    sync.Once
 }
@@ -42,17 +41,12 @@ type partitionKey struct {
 	num   int32
 }
 
-// The folders of logs besides the one in the data directory itself.
-const (
-	shardPrefix     = "shard-"
-	dedicatedPrefix = "dedicated-"
-)
-
 // Open opens the log in a data directory for writing, creating it if there is none, or with
 // WithReadOnly for reading. After a crash it recovers first: what was acknowledged is there,
 // in order, and durable. It returns, wrapped, ErrInvalid for a bad option or environment
 // variable, ErrLocked if another writer has the directory, ErrNotLog if a read-only open
-// finds none, *DamageError if durable data is damaged.
+// finds none, *MemberError if not all of the directory's logs are there, or one does not belong
+// there, *DamageError if durable data is damaged.
 func Open(dir string, opts ...Option) (*Manager, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -81,7 +75,7 @@ func (m *Manager) open() error {
 			return causeOf(err, m.path)
 		}
 	}
-	if err := m.openShards(); err != nil {
+	if err := m.openLogs(); err != nil {
 		return err
 	}
 	found := false
@@ -93,6 +87,12 @@ func (m *Manager) open() error {
 	}
 	if !found && m.cfg.readOnly {
 		return ErrNotLog
+	}
+	if !m.cfg.readOnly {
+		m.shards[0].logID() // from now on it is settled, whoever asks first
+		if err := m.makeShards(); err != nil {
+			return err
+		}
 	}
 	tornTail := int64(0)
 	for _, s := range m.shards {
@@ -110,95 +110,13 @@ func (m *Manager) open() error {
 	return nil
 }
 
-// openShards opens the directories of all logs.
-func (m *Manager) openShards() error {
-	names, err := m.root.List()
-	if err != nil {
-		return fmt.Errorf("list: %w", err)
-	}
-	m.shared = m.cfg.shards
-	var dedicated []string
-	found := false
-	for _, name := range names {
-		if n, ok := numberedName(name, shardPrefix); ok {
-			m.shared = max(m.shared, n+1)
-			found = true
-		} else if n, ok := numberedName(name, dedicatedPrefix); ok {
-			m.dedicated = max(m.dedicated, n)
-			dedicated = append(dedicated, name)
-			found = true
-		}
-	}
-	if found && !m.cfg.readOnly { // whoever made them may have died before
-		if err := m.root.Sync(); err != nil {
-			return fmt.Errorf("sync: %w", err)
-		}
-	}
-	slices.Sort(dedicated)
-	for i := range m.shared {
-		name := ""
-		if i > 0 {
-			name = fmt.Sprintf("%s%04d", shardPrefix, i)
-		}
-		there := slices.Contains(names, name)
-		if name != "" && m.cfg.readOnly && !there {
-			continue
-		}
-		if err := m.addShard(name, there); err != nil {
-			return err
-		}
-	}
-	m.shared = len(m.shards)
-	for _, name := range dedicated {
-		if err := m.addShard(name, true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *Manager) addShard(name string, there bool) error {
-	s, err := m.newShard(name, there)
-	if err == nil {
-		m.shards = append(m.shards, s)
-	}
-	return err
-}
-
-// numberedName returns the number of a log's folder.
-func numberedName(name, prefix string) (int, bool) {
-	digits, ok := strings.CutPrefix(name, prefix)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.Atoi(digits)
-	return n, err == nil && n > 0
-}
-
-// newShard opens the directory of a log. One that is there, by a name that is durable, is not made.
-func (m *Manager) newShard(name string, there bool) (*shard, error) {
-	s := &shard{cfg: m.cfg, name: name, dir: m.root, mu: newAppendLock(m.cfg.stdLocks), pool: newBufferPool(m.cfg.bufferPool)}
-	s.commit.s = s
-	if name != "" {
-		var err error
-		o := backend.DirOptions{Create: !there && !m.cfg.readOnly, ReadOnly: m.cfg.readOnly}
-		if s.dir, err = m.cfg.backend.OpenDir(m.path+"/"+name, o); err != nil {
-			return nil, fmt.Errorf("open %s: %w", name, causeOf(err, name))
-		}
-	}
-	return s, nil
-}
-
 func (m *Manager) recoverShard(s *shard) error {
 	r, err := s.recover(func(r *recovery) { r.salvage = m.cfg.allowDamage })
 	if err != nil {
 		return err
 	}
 	r.finish()
-	for _, p := range s.partitions {
-		m.partitions[partitionKey{p.topic, p.num}] = p
-	}
-	return nil
+	return m.claim(s, s.partitions)
 }
 
 // abort closes what an open that failed has opened.
@@ -267,21 +185,6 @@ func (m *Manager) shardFor(key partitionKey) (*shard, error) {
 	return m.shards[int(h.Sum32())%m.shared], nil
 }
 
-// startDedicated begins a log for one partition. One that cannot start leaves its number,
-// and its directory, for the next. The caller holds m.mu.
-func (m *Manager) startDedicated() (*shard, error) {
-	s, err := m.newShard(fmt.Sprintf("%s%06d", dedicatedPrefix, m.dedicated+1), false)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.release())
-	}
-	m.dedicated++
-	m.shards = append(m.shards, s)
-	return s, nil
-}
-
 // Lookup returns the handle of a partition that exists, else ErrNoPartition.
 func (m *Manager) Lookup(topic string, partition int32) (*Partition, error) {
 	m.mu.RLock()
@@ -348,8 +251,15 @@ func (m *Manager) close() error {
 		p.notify() // a follower looks and sees that the log is closing
 		p.mu.Unlock()
 	}
+	var closed []*shard
 	for _, s := range m.shards {
-		errs = append(errs, s.close())
+		err := s.close()
+		if errs = append(errs, err); err == nil {
+			closed = append(closed, s)
+		}
+	}
+	if !m.cfg.readOnly {
+		errs = append(errs, m.noteEnds(closed))
 	}
 	errs = append(errs, m.root.Close())
 	return errors.Join(errs...)

@@ -88,10 +88,16 @@ func WithMaxRecordSize(bytes int64) Option { return func(c *config) { c.maxRecor
 
 // WithShards spreads new partitions over n logs. The first is in the data directory,
 // the others in its folders shard-0001 and so on, which may be mount points of other
-// disks. A partition stays in the log it began in. Default 1.
+// disks, or links to them: mount them before the first open with so many shards. From then on
+// a disk that is not mounted, or mounted elsewhere, is a *MemberError, whatever n is.
+//
+// n can be raised at any time. A partition stays in the log it began in; only new ones use
+// the new logs. A lower n than there are logs changes nothing: all of them stay in use.
+// Default 1.
 func WithShards(n int) Option { return func(c *config) { c.shards = n } }
 
-// WithLayout sets the layout for new partitions. Default LayoutShared.
+// WithLayout sets the layout for new partitions. Those that exist stay where they are, so it can be
+// another one at each open. Default LayoutShared.
 func WithLayout(l Layout) Option { return func(c *config) { c.layout = l } }
 
 // WithRecycleLimit sets how many segments that retention let go of are kept for reuse, a

@@ -35,7 +35,7 @@ func (p *repairer) tryQuarantine() error {
 		return p.quarantineError(err)
 	}
 	p.quarantine = dir
-	return p.probeQuarantine(p.root)
+	return p.probeQuarantine(p.dirs[""])
 }
 
 func (p *repairer) quarantineError(err error) error {
@@ -114,14 +114,14 @@ func (p *repairer) copyAway(s *shard, name string) (err error) {
 
 // copyTo makes a durable copy. It gets its name last, so a file of that name is whole.
 func (p *repairer) copyTo(name string, src backend.File, size int64) error {
-	w, err := newFileWriter(p.quarantine, name+tempSuffix)
+	w, err := newFileWriter(p.quarantine, name+tempSuffix, writerBuffer)
 	if err != nil {
 		return err
 	}
 	if err := w.copy(p.ctx, src, size); err != nil {
 		return errors.Join(err, w.abandon())
 	}
-	if err := p.quarantine.Rename(w.name, name); err != nil {
+	if err := w.publish(name); err != nil {
 		return err
 	}
 	return p.quarantine.Sync()

@@ -103,6 +103,9 @@ func (r *recovery) run() error {
 			return err
 		}
 	}
+	if err := r.checkOwner(); err != nil {
+		return err
+	}
 	r.checkChain()
 	if err := r.scanAll(); err != nil {
 		return err
@@ -116,7 +119,7 @@ func (r *recovery) run() error {
 	if len(r.flaws) > 0 && !r.salvage {
 		return &DamageError{Damage: r.damage()}
 	}
-	return nil
+	return r.checkAge()
 }
 
 // list returns the numbers of the segments, in order, and reads the close marker.
@@ -263,8 +266,11 @@ func (r *recovery) fits(g *segment) bool {
 	})
 }
 
-// commonID is the log id that most segments have.
+// commonID is the id of the log: what most segments say, where no member file says it.
 func (r *recovery) commonID() (id format.LogID) {
+	if m := r.s.member; m != nil {
+		return m.Log
+	}
 	count := map[format.LogID]int{}
 	for _, g := range r.segments {
 		if g.guessed {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/chronik-go/wal/core/format"
 )
@@ -46,19 +47,22 @@ func (m *Manager) findLogs(known []*shard) error {
 		return fmt.Errorf("list: %w", err)
 	}
 	for _, name := range names {
-		_, shared := numberedName(name, shardPrefix)
-		_, dedicated := numberedName(name, dedicatedPrefix)
-		if !shared && !dedicated || slices.ContainsFunc(known, func(s *shard) bool { return s.name == name }) {
+		log, ok := strings.CutSuffix(name, memberSuffix)
+		if !ok || slices.ContainsFunc(known, func(s *shard) bool { return s.name == log }) {
 			continue
 		}
-		s, err := m.newShard(name, true)
+		before := m.shards
+		err := m.openLog(log)
+		if err == nil && len(m.shards) > len(before) {
+			err = m.recoverShard(m.shards[len(before)])
+		}
 		if err != nil {
+			for _, s := range m.shards[len(before):] {
+				err = errors.Join(err, s.release())
+			}
+			m.shards = before
 			return err
 		}
-		if err := m.recoverShard(s); err != nil {
-			return errors.Join(err, s.release())
-		}
-		m.shards = append(m.shards, s)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ var errVoid = errors.New("what the reader knows is not what the log goes on from
 // rebuild recovers a log that is open read-only once more, and puts the result in place of
 // what readers see. Their handles stay. The caller holds m.mu.
 func (m *Manager) rebuild(s *shard) error {
-	fresh := &shard{cfg: s.cfg, name: s.name, dir: s.dir, mu: newAppendLock(false), pool: s.pool}
+	fresh := &shard{cfg: s.cfg, name: s.name, home: s.home, dir: s.dir, member: s.member, mu: newAppendLock(false), pool: s.pool}
 	r, err := fresh.recover(func(r *recovery) { r.salvage = m.cfg.allowDamage })
 	if err != nil {
 		for _, g := range fresh.segments.all() {

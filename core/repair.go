@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // RepairOptions say how Repair goes about it.
@@ -55,8 +56,8 @@ const repairRounds = 16
 // So a repair that a crash or ctx interrupts can be run again.
 //
 // It returns, wrapped, ErrInvalid without a quarantine, ErrQuarantine if that cannot be used,
-// ErrLocked while a writer has the log open, ErrNotLog where there is none, *DamageError if
-// damage is left that it cannot repair. The report is there as soon as damage was found, with an error too.
+// ErrLocked while a writer has the log open, ErrNotLog where there is none, *MemberError if not
+// all of the directory's logs are there or one does not belong there, *DamageError if damage is left that it cannot repair. The report is there as soon as damage was found, with an error too.
 func Repair(ctx context.Context, dir string, o RepairOptions, opts ...Option) (*RepairReport, error) {
 	p := &repairer{ctx: ctx, path: dir, o: o, opts: opts, report: &RepairReport{}, giveUp: map[string]bool{}}
 	if o.Quarantine == "" && !o.DryRun {
@@ -83,7 +84,7 @@ type repairer struct {
 	opts   []Option
 	report *RepairReport
 
-	root       backend.Dir // locked; nil in a dry run
+	dirs       map[string]backend.Dir // of the logs, by name, locked; none in a dry run
 	backend    backend.Backend
 	quarantine backend.Dir // nil until it is there
 	// giveUp are segments that contradict the rest of the log.
@@ -100,11 +101,41 @@ func (p *repairer) lock() error {
 		return err
 	}
 	p.backend = cfg.backend
-	if p.root, err = p.backend.OpenDir(p.path, backend.DirOptions{}); err != nil {
-		return fmt.Errorf("open data directory %s: %w", p.path, causeOf(err, p.path))
+	p.dirs = map[string]backend.Dir{}
+	if err := p.lockLogs(); err != nil {
+		return errors.Join(err, p.close())
 	}
-	if err := p.root.Lock(); err != nil {
-		return errors.Join(fmt.Errorf("lock data directory %s: %w", p.path, causeOf(err, p.path)), p.root.Close())
+	return nil
+}
+
+// lockLogs takes the data directory and those of its other logs.
+func (p *repairer) lockLogs() error {
+	if err := p.lockLog("", p.path); err != nil {
+		return err
+	}
+	m, err := openToLook(p.path, p.opts)
+	if err != nil {
+		return err
+	}
+	if own := m.shards[0].member; own != nil && own.Kind != format.MemberMain {
+		err = isPart(p.path, own)
+	}
+	for _, s := range m.shards[1:] {
+		if err == nil {
+			err = p.lockLog(s.name, s.home)
+		}
+	}
+	return errors.Join(err, m.abort())
+}
+
+func (p *repairer) lockLog(name, path string) error {
+	dir, err := p.backend.OpenDir(path, backend.DirOptions{})
+	if err != nil {
+		return fmt.Errorf("open data directory %s: %w", path, causeOf(err, path))
+	}
+	p.dirs[name] = dir
+	if err := dir.Lock(); err != nil {
+		return fmt.Errorf("lock data directory %s: %w", path, causeOf(err, path))
 	}
 	return nil
 }
@@ -114,8 +145,8 @@ func (p *repairer) close() error {
 	if p.quarantine != nil {
 		errs = append(errs, p.quarantine.Close())
 	}
-	if p.root != nil {
-		errs = append(errs, p.root.Close())
+	for _, dir := range p.dirs {
+		errs = append(errs, dir.Close())
 	}
 	return errors.Join(errs...)
 }

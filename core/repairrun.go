@@ -5,18 +5,18 @@ import (
 	"slices"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/format"
 )
 
 // carryOut carries out the plan for a log. Each step leaves a log that the next attempt can
 // go on from: a file is in quarantine, durably, before it is replaced or removed, and what
 // replaces it is whole and durable before it gets the name.
-func (p *repairer) carryOut(r *recovery, plan *repairPlan) (err error) {
-	dir := p.root
-	if r.s.name != "" {
-		if dir, err = p.backend.OpenDir(p.path+"/"+r.s.name, backend.DirOptions{}); err != nil {
-			return fmt.Errorf("open %s: %w", r.s.name, causeOf(err, r.s.name))
+func (p *repairer) carryOut(r *recovery, plan *repairPlan) error {
+	dir := p.dirs[r.s.name]
+	if r.s.closedAt != (format.Link{}) { // it may end before that once it is repaired
+		if err := putMember(p.dirs[""], p.path, r.s.name+memberSuffix, withoutEnd(*r.s.member)); err != nil {
+			return err
 		}
-		defer dir.Close()
 	}
 	if plan.marker != nil {
 		if err := p.takeAway(r.s, dir, markerName, plan.marker.file, false); err != nil {

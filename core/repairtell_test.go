@@ -19,7 +19,7 @@ func TestRepairChecksQuarantineFirst(t *testing.T) {
 	require.NoError(t, disk.Mkdir(quarantine))
 	hash := disk.Hash()
 	for _, f := range []sim.Fault{
-		{Op: sim.OpOpenDir, After: 1}, // the first one is the log's
+		{Op: sim.OpOpenDir, Name: "q"},
 		{Op: sim.OpCreate, Name: "quarantine-probe*"},
 	} {
 		f.Err = fs.ErrPermission

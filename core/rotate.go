@@ -361,10 +361,10 @@ func randomEpoch() uint64 {
 	}
 }
 
-// logID returns the log's identity, made with its first segment.
+// logID returns the log's identity, made with its first segment or before.
 func (s *shard) logID() format.LogID {
-	for s.id == (format.LogID{}) {
-		_, _ = rand.Read(s.id[:]) // never fails
+	if s.id == (format.LogID{}) {
+		s.id = randomLogID()
 	}
 	return s.id
 }

@@ -20,7 +20,7 @@ type segmentWriter struct {
 
 // newSegmentWriter makes the file. The header's alignment and epoch are set here.
 func newSegmentWriter(dir backend.Dir, name string, h format.SegmentHeader) (*segmentWriter, error) {
-	file, err := newFileWriter(dir, name)
+	file, err := newFileWriter(dir, name, writerBuffer)
 	if err != nil {
 		return nil, err
 	}

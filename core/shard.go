@@ -19,8 +19,14 @@ import (
 type shard struct {
 	cfg   *config
 	name  string // its folder in the data directory; "" for the data directory itself
+	home  string // the path of its directory
 	dir   backend.Dir
 	count counters
+
+	// member says which log this is, nil for the only one of a data directory; closedAt is
+	// where the data directory knows it to have ended.
+	member   *format.Member
+	closedAt format.Link
 
 	// mu is the append lock. It guards the fields of this block, and the submission
 	// side of each Partition.

@@ -2,6 +2,8 @@ package wal_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -172,4 +174,64 @@ func TestFailedShard(t *testing.T) {
 			requireValues(t, p, 0, 1)
 		}
 	}
+}
+
+// A log has one name: a directory whose number is spelt otherwise is none, nor is what only looks
+// like one.
+func TestOtherSpellingsAreNoLogs(t *testing.T) {
+	disk := several(t)
+	for _, name := range []string{"shard-1", "shard-01", "shard-00001", "shard-+001", "shard-0000", "shard-9999", "shard-x", "dedicated-1", "shard-99999999999"} {
+		copyDir(t, disk, "/disk1", dataDir+"/"+name+"x")
+		require.NoError(t, disk.Mkdir(dataDir+"/"+name))
+	}
+	copyDir(t, disk, "/disk1", dataDir+"/shard-1")
+	copyFile(t, disk, dataDir+"/shard-0001.member", dataDir+"/shard-1.member")
+	m := open(t, disk, small)
+	require.Len(t, m.Partitions(), 8)
+	appendValues(t, partition(t, m, "new", 0), 1)
+	require.Len(t, homes(t, m), 9)
+	require.NoError(t, m.Close())
+	require.NotContains(t, disk.Files(dataDir), "shard-0003")
+	m = open(t, disk, small)
+	require.Len(t, m.Partitions(), 9)
+}
+
+// A shard that is lost for good is given up by hand, by removing its member file and what is left
+// of its directory. The others stay; the next open for writing makes it anew.
+func TestShardIsGivenUp(t *testing.T) {
+	disk := several(t)
+	m := openReadOnly(t, disk)
+	home := homes(t, m)
+	require.NoError(t, m.Close())
+	require.NoError(t, disk.Delete(dataDir+"/shard-0001.member"))
+	require.NoError(t, disk.Mkdir("/mnt"))
+	mount(t, disk, dataDir+"/shard-0001", "/mnt")
+	gone := 0
+	m = open(t, disk, small)
+	for name, folder := range home {
+		topic, number, _ := strings.Cut(name, "/")
+		p := partition(t, m, topic, int32(must(strconv.Atoi(number))))
+		if folder == "shard-0001" {
+			require.Zero(t, p.NextOffset())
+			gone++
+		} else {
+			requireValues(t, p, 0, 30)
+		}
+		appendValues(t, p, 1)
+	}
+	require.Positive(t, gone)
+	require.NoError(t, m.Close())
+	require.Len(t, disk.Files("/mnt"), 3, "segment, close marker and member file")
+	require.True(t, verify(t, disk).OK)
+	mount(t, disk, dataDir+"/shard-0001", "/disk1")
+	requireMemberError(t, disk, dataDir+"/shard-0001", "made anew")
+}
+
+// A data directory with one log has no member file.
+func TestOneLogHasNoMemberFile(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk)
+	appendValues(t, partition(t, m, "t", 0), 1)
+	require.NoError(t, m.Close())
+	require.Empty(t, names(disk, ".member"))
 }

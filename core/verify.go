@@ -82,7 +82,7 @@ func openToLook(dir string, opts []Option) (*Manager, error) {
 	if m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{ReadOnly: true}); err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}
-	if err := m.openShards(); err != nil {
+	if err := m.openLogs(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), m.abort())
 	}
 	return m, nil
@@ -110,6 +110,9 @@ func (x *examination) run(ctx context.Context, configure func(*recovery)) error 
 			return err
 		}
 		x.logs = append(x.logs, r)
+		if err := x.m.claim(s, r.sorted()); err != nil {
+			return err
+		}
 		found = found || len(r.numbers) > 0 || r.marker != nil || r.badMarker != nil
 	}
 	if !found {
