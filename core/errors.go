@@ -46,6 +46,8 @@ var (
 	// ErrCodec: the records are compressed with a codec that this program does not have. They
 	// are not damaged: a program that has it reads them.
 	ErrCodec = errors.New("codec is not part of this program")
+	// ErrMember: the logs of a data directory are not those that belong together.
+	ErrMember = errors.New("the logs of the data directory do not belong together")
 	// ErrDamaged: durable data is missing or not what was written.
 	ErrDamaged = errors.New("log is damaged")
 )

@@ -25,9 +25,6 @@ const (
 	memberSuffix = ".member"
 )
 
-// ErrMember: the logs of a data directory are not those that belong together.
-var ErrMember = errors.New("the logs of the data directory do not belong together")
-
 // MemberError is returned by Open, Verify, Dump and Repair when a log of a data directory is
 // missing, is not the one that belongs there, or is opened by itself for writing. It wraps
 // ErrMember. Nothing was changed.
