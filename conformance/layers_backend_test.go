@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -77,8 +78,19 @@ func (d *mutantDir) wrap(f backend.File, name string, written int64, err error) 
 	if d.m.direct == posix.DirectOn {
 		flags |= unix.O_DIRECT
 	}
-	m.own, err = os.OpenFile(filepath.Join(d.path, name), flags, 0)
+	m.own, err = reopen(f, flags)
 	return m, err
+}
+
+// reopen opens a file once more: the file itself, wherever it is by now.
+func reopen(f backend.File, flags int) (*os.File, error) {
+	p := f.(posix.File)
+	if err := p.Use(); err != nil {
+		return nil, err
+	}
+	defer p.Done()
+	fd, _ := p.Descriptors()
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), flags, 0)
 }
 
 func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
@@ -86,7 +98,7 @@ func (d *mutantDir) Create(name string, size int64) (backend.File, error) {
 	if extend := d.m.bug.extend; extend != nil && size > 0 {
 		f, err := d.Dir.Create(name, 0)
 		if err == nil {
-			err = extend(filepath.Join(d.path, name), size)
+			err = extend(f, size)
 		}
 		return d.wrap(f, name, 0, err)
 	}
@@ -149,7 +161,7 @@ type mutantFile struct {
 func (f *mutantFile) Resize(size int64) error {
 	if extend := f.m.bug.extend; extend != nil {
 		if old, err := f.Size(); err != nil || size > old {
-			return errors.Join(err, extend(f.File.(posix.File).Path(), size))
+			return errors.Join(err, extend(f.File, size))
 		}
 	}
 	changes.Store(f.path, true)

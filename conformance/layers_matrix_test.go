@@ -145,6 +145,23 @@ func (m *layerMutant) runFor(s *suite, c check) (skipped string, caught error) {
 	return runOn(s, c)
 }
 
+// A mutant is found by its mistake alone: one that writes by descriptors of its own, and forgives
+// failed syncs, passes where a directory is moved and no sync fails.
+func TestMutantsFollowTheirFiles(t *testing.T) {
+	m := layerMutants[slices.IndexFunc(layerMutants, func(m layerMutant) bool { return m.name == "SyncForgiven" })]
+	s := m.suite(t)
+	if isChild() {
+		s.child()
+	}
+	for _, name := range []string{"Dir/SyncKeepsNames", "File/SyncKeepsContent", "Queue/SyncedWritesAreDurable", "Backend/DirSurvivesItsPath"} {
+		skipped, err := runOn(s, checks()[slices.IndexFunc(checks(), func(c check) bool { return c.fullName() == name })])
+		require.NoError(t, err)
+		if skipped != "" {
+			t.Log(name, skipped)
+		}
+	}
+}
+
 // matrix returns the rows as a table: which check of which layer caught which mutant first.
 func matrix(rows map[string]string) string {
 	var b strings.Builder

@@ -38,8 +38,8 @@ type bug struct {
 	// queue carries out a batch in the place of the real one; it returns when the batch is to
 	// be returned.
 	queue func(b *backend.Batch)
-	// extend makes the file at a path longer.
-	extend func(path string, size int64) error
+	// extend makes a file longer.
+	extend func(f backend.File, size int64) error
 	// deep is queue for one that takes several batches, and knows how many are in flight.
 	deep func(b *backend.Batch, inFlight int)
 	// unsynced says which queues drop the syncs of their writes.
@@ -322,8 +322,8 @@ func syncDirUnless(op string) func(*mutantDir, string) error {
 }
 
 // extendSparse reserves where it can.
-func extendSparse(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+func extendSparse(file backend.File, size int64) error {
+	f, err := reopen(file, os.O_RDWR)
 	if err != nil {
 		return err
 	}
