@@ -108,7 +108,7 @@ func blockLayer(ctx context.Context, s *suite, k *hostTask, r *report, o blockOp
 // seeds crashes the logs of one seed after the other.
 func (b *diskLayer) seeds(ctx context.Context, seed uint64) error {
 	for ; b.states < b.target; seed++ {
-		if err := b.explore(ctx, []writer.Job{b.job(b.reseed(seed), seed)}, 1); err != nil {
+		if err := b.explore(ctx, b.job(b.reseed(seed), seed), 1); err != nil {
 			return b.repeat(err, seed)
 		}
 		if err := b.fs.Mount(); err != nil {
@@ -118,10 +118,10 @@ func (b *diskLayer) seeds(ctx context.Context, seed uint64) error {
 	return nil
 }
 
-// explore records writers on the file system, which is mounted, and checks states that crashes
-// of them leave. Afterwards the disk is as it was, and not mounted.
-func (b *diskLayer) explore(ctx context.Context, jobs []writer.Job, depth int) error {
-	r, err := b.record(ctx, jobs)
+// explore records writers of a log on the file system, which is mounted, and checks states that
+// crashes of them leave. Afterwards the disk is as it was, and not mounted.
+func (b *diskLayer) explore(ctx context.Context, job writer.Job, depth int) error {
+	r, err := b.record(ctx, job)
 	if err != nil {
 		return b.keep(ctx, errors.Join(err, b.fs.Unmount()), nil)
 	}
@@ -129,11 +129,14 @@ func (b *diskLayer) explore(ctx context.Context, jobs []writer.Job, depth int) e
 	if depth == 1 {
 		crashes = blockCrashes
 	}
-	for range crashes {
+	for n := range crashes {
 		if b.states >= b.target {
 			break
 		}
 		c := r.crash(b.random)
+		if n == 0 && len(r.jobs) > 1 { // one was killed
+			c = r.atOnce(c, b.random)
+		}
 		if err := b.state(ctx, r, c, depth); err != nil {
 			return fmt.Errorf("%w\nat depth %d of %d events: %v", err, depth, r.events, c)
 		}
@@ -175,7 +178,7 @@ func (b *diskLayer) state(ctx context.Context, r *recorded, c blockdisk.Crash, d
 		return b.fs.Unmount()
 	}
 	job.Plan, job.Done = job.Plan.Next(), found.Done
-	return b.explore(ctx, []writer.Job{job}, depth+1)
+	return b.explore(ctx, job, depth+1)
 }
 
 // nothing is the argument of a call that has none.

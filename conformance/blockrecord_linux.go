@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	wal "github.com/chronik-go/wal/core"
-
 	"github.com/chronik-go/wal/conformance/internal/blockdisk"
 	"github.com/chronik-go/wal/conformance/internal/writer"
 )
@@ -41,18 +39,29 @@ func (r *recorded) crash(random *rand.Rand) blockdisk.Crash {
 	return c
 }
 
+// atOnce moves a crash to where a recovery after a kill has only begun: soon it seals what it found,
+// and makes it durable by that.
+func (r *recorded) atOnce(c blockdisk.Crash, random *rand.Rand) blockdisk.Crash {
+	c.Point = min(r.points.Phases[len(r.points.Phases)-1]+random.IntN(3), r.events)
+	return c
+}
+
 // record lets writers work one after the other and unmounts the file system. All but the
 // last are killed at some moment, and what is there is checked at once: the log has shown it,
 // so no crash from then on may take it. That is where a recovery fails which does not sync
-// what it serves. In mode periodic there is nearly always something that nobody has synced; in
-// the others the kernel ends a sync that has begun, whoever is killed.
-func (b *diskLayer) record(ctx context.Context, jobs []writer.Job) (*recorded, error) {
-	job := jobs[0]
+// what it serves. The one that is killed is lazy, mostly: then there is something that nobody has
+// synced. One that syncs is in a sync nearly all the time, which the kernel ends, whoever is
+// killed, and leaves hardly anything.
+func (b *diskLayer) record(ctx context.Context, job writer.Job) (*recorded, error) {
 	if err := b.disk.Call("Server.Start", job.Plan.Producers, &nothing); err != nil {
 		return nil, err
 	}
-	r := &recorded{jobs: jobs}
-	if !b.o.faults && (b.random.IntN(3) == 0 || job.Plan.Mode() == wal.FsyncPeriodic) {
+	r := &recorded{}
+	if !b.o.faults && b.random.IntN(3) == 0 {
+		if b.random.IntN(4) > 0 {
+			job.Plan = job.Plan.Lazily()
+		}
+		r.jobs = append(r.jobs, job)
 		found, err := b.killed(ctx, job)
 		if err != nil {
 			return nil, fmt.Errorf("after the writer was killed: %w", err)
@@ -61,7 +70,6 @@ func (b *diskLayer) record(ctx context.Context, jobs []writer.Job) (*recorded, e
 			return nil, err
 		}
 		job.Plan, job.Done = job.Plan.Next(), found.Done
-		r.jobs = append(r.jobs, job)
 	}
 	if b.o.faults {
 		if err := b.disk.Call("Server.SetFault", drawFault(b.random), &nothing); err != nil {
@@ -69,6 +77,7 @@ func (b *diskLayer) record(ctx context.Context, jobs []writer.Job) (*recorded, e
 		}
 	}
 	job.Close = b.random.IntN(4) == 0
+	r.jobs = append(r.jobs, job)
 	w, err := b.start(ctx, job)
 	if err != nil {
 		return nil, err

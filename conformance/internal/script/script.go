@@ -22,6 +22,9 @@ type Plan struct {
 	Producers int
 	// Ops is how many operations each producer has in this round.
 	Ops int
+	// Lazy are the rounds, a bit each, that leave as much as they can to be synced later: in mode
+	// periodic, and by appends alone.
+	Lazy uint64
 }
 
 // NewPlan draws the first round of a seed.
@@ -35,20 +38,35 @@ func (p Plan) Next() Plan {
 	return p
 }
 
+// Lazily makes this round a lazy one.
+func (p Plan) Lazily() Plan {
+	p.Lazy |= 1 << p.Round
+	return p
+}
+
+func (p Plan) lazy() bool { return p.Lazy>>p.Round&1 > 0 }
+
 func (p Plan) String() string { return fmt.Sprintf("seed %d, round %d", p.Seed, p.Round) }
 
 func random(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// Mode is when operations count as acknowledged.
+// Mode is when operations of this round count as acknowledged.
 func (p Plan) Mode() wal.FsyncMode {
+	if p.lazy() {
+		return wal.FsyncPeriodic
+	}
 	return pick(random(p.Seed, 2), wal.FsyncAlways, wal.FsyncAlways, wal.FsyncBatch, wal.FsyncPeriodic)
 }
 
 // Options are the options of the log: segments so small that some rounds see many of them.
 func (p Plan) Options() []wal.Option {
 	r := random(p.Seed, 3)
+	interval := 2 * time.Millisecond
+	if p.lazy() {
+		interval = time.Hour
+	}
 	opts := []wal.Option{
 		wal.WithFsyncMode(p.Mode()),
 		wal.WithSegmentSize(pick[int64](r, 64, 128, 256) << 10),
@@ -57,7 +75,7 @@ func (p Plan) Options() []wal.Option {
 		wal.WithMoveLimit(pick[int64](r, 0, 32, 128) << 10),
 		wal.WithStdLocks(r.IntN(4) == 0),
 		wal.WithBatchLimits(16<<10, 16, 200*time.Microsecond),
-		wal.WithSyncInterval(2 * time.Millisecond),
+		wal.WithSyncInterval(interval),
 	}
 	switch r.IntN(8) {
 	case 0:
@@ -115,7 +133,11 @@ func (o Op) String() string {
 func (p Plan) Op(producer, index int, s State) Op {
 	o := Op{Kind: Append, At: -1, id: id{p.Seed, p.Round, producer, index}}
 	r := o.id.random(1)
-	switch n := r.IntN(100); {
+	n := r.IntN(100)
+	if p.lazy() {
+		n = max(n, 12) // an append
+	}
+	switch {
 	case n < 6 && s.Next > s.First:
 		o.Kind, o.At = TruncateBefore, s.First+1+r.Int64N(s.Next-s.First)
 	case n < 10 && s.Next > s.First:

@@ -70,3 +70,20 @@ func TestRoundsDiffer(t *testing.T) {
 	_, ok = p.Find(1, r)
 	require.False(t, ok)
 }
+
+// A lazy round appends and does nothing else, whatever others do, and is replayed as such later.
+func TestLazyRounds(t *testing.T) {
+	p := NewPlan(1, 200)
+	p = p.Next().Lazily()
+	require.Equal(t, wal.FsyncPeriodic, p.Mode())
+	var s State
+	for i := range p.Ops {
+		o := p.Op(0, i, s)
+		require.Equal(t, Append, o.Kind)
+		s = s.After(o)
+	}
+	next := p.Next()
+	require.Equal(t, NewPlan(1, 200).Mode(), next.Mode())
+	require.Equal(t, s, next.State(0, Done{0, p.Ops}))
+	require.NotEqual(t, s, NewPlan(1, 200).Next().State(0, Done{0, p.Ops}))
+}
