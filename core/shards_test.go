@@ -235,3 +235,25 @@ func TestOneLogHasNoMemberFile(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.Empty(t, names(disk, ".member"))
 }
+
+// A new shard whose directory leads to the data directory, or to the one of another new shard, is
+// told for what it is, not taken for one that another writer has.
+func TestNewShardThatLeadsToAnother(t *testing.T) {
+	for target, want := range map[string]string{dataDir: "there is one, without a log.member", "/disk1": "shard-0001 of data directory"} {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk)
+		appendValues(t, partition(t, m, "t", 0), 3)
+		require.NoError(t, m.Close())
+		require.NoError(t, disk.Mkdir("/disk1"))
+		require.NoError(t, disk.Symlink("/disk1", dataDir+"/shard-0001"))
+		require.NoError(t, disk.Symlink(target, dataDir+"/shard-0002"))
+		_, err := tryOpen(disk, wal.WithShards(3))
+		require.ErrorIs(t, err, wal.ErrMember)
+		require.NotErrorIs(t, err, wal.ErrLocked)
+		require.ErrorContains(t, err, want)
+		require.NoError(t, disk.Delete(dataDir+"/shard-0002"))
+		m = open(t, disk, wal.WithShards(3))
+		requireValues(t, lookup(t, m, "t", 0), 0, 3)
+		require.NoError(t, m.Close())
+	}
+}
