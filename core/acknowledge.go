@@ -50,15 +50,44 @@ func (c *committer) show(g *group) {
 	}
 	seg.table.frames++
 	seg.reaches(c.tail)
-	for i := range g.entries {
-		c.publish(seg, &g.entries[i], g.firstLSN+uint64(i))
+	for i := 0; i < len(g.entries); {
+		n := i + 1
+		for n < len(g.entries) && g.entries[n].Flags&format.FlagTransaction != 0 {
+			n++
+		}
+		c.publish(seg, g.entries[i:n], g.firstLSN+uint64(i))
+		i = n
 	}
 }
 
-// publish makes an entry visible to the readers of its partition.
-func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
+// publish makes an entry, or those of a transaction in one step, visible to the readers of their
+// partitions.
+func (c *committer) publish(seg *segment, list []entry, lsn uint64) {
+	if len(list) == 1 {
+		p := list[0].part
+		p.mu.Lock()
+		c.publishEntry(seg, &list[0], lsn)
+		p.mu.Unlock()
+		return
+	}
+	seen := map[*Partition]bool{}
+	parts := make([]*Partition, 0, len(list))
+	for i := range list {
+		if p := list[i].part; !seen[p] {
+			seen[p] = true
+			parts = append(parts, p)
+		}
+	}
+	c.s.together(parts, func() {
+		for i := range list {
+			c.publishEntry(seg, &list[i], lsn+uint64(i))
+		}
+	})
+}
+
+// publishEntry makes an entry visible to the readers of its partition, whose lock is held.
+func (c *committer) publishEntry(seg *segment, e *entry, lsn uint64) {
 	p := e.part
-	p.mu.Lock()
 	// What the log itself wrote follows from what came before: no error to look at.
 	_ = p.extents.apply(seg, format.Run{
 		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
@@ -74,7 +103,6 @@ func (c *committer) publish(seg *segment, e *entry, lsn uint64) {
 	}
 	p.exists.Store(true)
 	p.notify()
-	p.mu.Unlock()
 	if c.s.cfg.fsync == FsyncPeriodic && !p.dirty {
 		p.dirty = true
 		c.dirty = append(c.dirty, p)

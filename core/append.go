@@ -15,6 +15,7 @@ type request struct {
 	entry format.Entry // Base is set by place
 	at    int64        // explicit offset, or -1
 	after Ack          // an append that must not have failed; the zero Ack for none
+	tx    *Tx          // it stands for all appends of a transaction, or nil
 	start time.Time
 	// generation is the partition's truncation count that a moved batch was read
 	// under.
@@ -149,30 +150,39 @@ func (s *shard) reserve(ctx context.Context, r *request, join bool) (sl slot, w 
 		s.mu.Unlock()
 		return slot{}, nil, err
 	}
+	at := g.n
+	sl = slot{ack: s.enter(g, r), group: g}
+	sl.entry, sl.buf = &g.entries[len(g.entries)-1], g.buf[at:g.n:g.n]
+	if join {
+		w = s.join(g)
+	}
+	sl.wake = s.entered(g)
+	s.mu.Unlock()
+	return sl, w, nil
+}
+
+// enter puts a request into a group that has room for it. The caller holds mu.
+func (s *shard) enter(g *group, r *request) Ack {
 	r.part.place(r)
 	if len(g.entries) == 0 {
 		g.firstLSN, g.opened = s.nextLSN, r.start
 	}
-	at := g.n
 	g.n += int(r.entry.Length)
 	g.records += r.entry.Count
 	g.raw += r.entry.RawLength
 	g.entries = append(g.entries, entry{Entry: r.entry, part: r.part, start: r.start})
-	g.encoding.Add(1)
-	sl = slot{
-		ack:   Ack{shard: s, lsn: s.nextLSN, generation: s.generation.Load(), offset: r.entry.Base},
-		group: g, entry: &g.entries[len(g.entries)-1], buf: g.buf[at:g.n:g.n],
-	}
+	lsn := s.nextLSN
 	s.nextLSN++
-	if join {
-		w = s.join(g)
-	}
+	return Ack{shard: s, lsn: lsn, generation: s.generation.Load(), offset: r.entry.Base}
+}
+
+// entered is called once all of a request is in a group, but for its data. The caller holds mu.
+func (s *shard) entered(g *group) wakeup {
+	g.encoding.Add(1)
 	if g.large != nil || len(g.entries) == cap(g.entries) {
 		s.closeGroup()
 	}
-	sl.wake = s.sleep.arrived(s)
-	s.mu.Unlock()
-	return sl, w, nil
+	return s.sleep.arrived(s)
 }
 
 // groupFor returns an open group with room for a request, waiting for space if it must:
@@ -194,14 +204,14 @@ func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
 		if err := s.follows(r.after); err != nil {
 			return nil, err
 		}
-		if err := r.part.check(r); err != nil {
+		if err := r.check(); err != nil {
 			return nil, err
 		}
 		if len(s.blocked) == 0 || s.blocked[0] == place {
 			if r.entry.Kind == format.KindTruncateAfter {
 				s.closeGroup() // it comes first in its group; see committer.completeCut
 			}
-			g, err := s.room(int(r.entry.Length))
+			g, err := s.room(int(r.entry.Length), r.entries())
 			if g != nil || err != nil {
 				return g, err
 			}
@@ -220,15 +230,32 @@ func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
 	}
 }
 
-// room returns an open group with size bytes of room, nil if the ring is full.
-func (s *shard) room(size int) (*group, error) {
-	if g := s.openGroup; g != nil && g.room() >= size {
+// check tells whether the request fits the state of what it is about. The caller holds mu.
+func (r *request) check() error {
+	if r.tx != nil {
+		return r.tx.check()
+	}
+	return r.part.check(r)
+}
+
+// entries is how many entries the request makes.
+func (r *request) entries() int {
+	if r.tx != nil {
+		return len(r.tx.appends)
+	}
+	return 1
+}
+
+// room returns an open group with room for entries that have size bytes of data, nil if the ring
+// is full.
+func (s *shard) room(size, entries int) (*group, error) {
+	if g := s.openGroup; g != nil && g.fits(size, entries) {
 		return g, nil
 	}
 	s.closeGroup()
-	need := format.FrameHeaderSize + size + format.EntrySize
+	need := format.FrameHeaderSize + size + entries*format.EntrySize
 	if need <= s.ring.groupMax() {
-		s.openGroup = s.ring.open(need)
+		s.openGroup = s.ring.open(need, entries)
 		return s.openGroup, nil
 	}
 	if s.large > 0 {
@@ -239,7 +266,7 @@ func (s *shard) room(size int) (*group, error) {
 		return nil, fmt.Errorf("buffer for a batch of %d bytes: %w", size, err)
 	}
 	s.large++
-	s.openGroup = s.ring.openLarge(b)
+	s.openGroup = s.ring.openLarge(b, entries)
 	return s.openGroup, nil
 }
 
@@ -292,12 +319,17 @@ func call(place chan struct{}) {
 
 // submit puts the data of a request that got a slot in place and tells the committer.
 func (s *shard) submit(sl slot, r *request, records []format.Record) {
-	if r.packed != nil {
-		copy(sl.buf, r.packed.data)
-	} else {
-		putRecords(sl.buf, records, r.start.UnixNano())
-	}
-	sl.entry.CRC = s.cfg.checksum.Sum(sl.buf)
+	sl.entry.CRC = r.put(sl.buf, records)
 	sl.group.encoding.Add(-1)
 	s.rouse(sl.wake)
+}
+
+// put puts the data of a request into buf, which it fills, and returns its CRC.
+func (r *request) put(buf []byte, records []format.Record) uint32 {
+	if r.packed != nil {
+		copy(buf, r.packed.data)
+	} else {
+		putRecords(buf, records, r.start.UnixNano())
+	}
+	return r.part.shard.cfg.checksum.Sum(buf)
 }

@@ -101,11 +101,13 @@ type DumpEntryInfo struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	// LSN is 0 in declarations.
-	LSN          uint64    `json:"lsn"`
-	Base         int64     `json:"base"`
-	Gap          int64     `json:"gap"`
-	Count        int       `json:"count"`
-	Moved        bool      `json:"moved"`
+	LSN   uint64 `json:"lsn"`
+	Base  int64  `json:"base"`
+	Gap   int64  `json:"gap"`
+	Count int    `json:"count"`
+	Moved bool   `json:"moved"`
+	// Transaction: the batch is of one transaction with the entry before it.
+	Transaction  bool      `json:"transaction"`
 	Codec        uint8     `json:"codec"`
 	CodecName    string    `json:"codec_name"`
 	RawLength    int64     `json:"raw_length"`

@@ -127,6 +127,7 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 	info := &DumpEntryInfo{
 		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec, CodecName: codecName(e.Codec),
 		RawLength: e.RawLength, CRC: e.CRC, Moved: e.Flags&format.FlagMoved != 0,
+		Transaction: e.Flags&format.FlagTransaction != 0,
 	}
 	if e.Kind == format.KindData {
 		info.MaxTimestamp = time.Unix(0, e.MaxTimestamp).UTC()

@@ -41,6 +41,14 @@ var (
 	// sticky: what was durable stays readable, nothing can be appended until the log
 	// is opened again.
 	ErrFailed = errors.New("log has failed")
+	// ErrTxDone: the transaction was committed or aborted before.
+	ErrTxDone = errors.New("transaction is over")
+	// ErrTxTooLarge: the transaction would hold more than one group commit may. Nothing was
+	// added to it.
+	ErrTxTooLarge = errors.New("transaction too large")
+	// ErrTxLogs: the partitions of the transaction lie in several logs, which are written and
+	// synced each by itself: no one write could make all of it durable. Nothing was added to it.
+	ErrTxLogs = errors.New("transaction over several logs")
 	// ErrQuarantine: the directory for what a repair takes out of the log cannot be used.
 	ErrQuarantine = errors.New("quarantine")
 	// ErrCodec: the records are compressed with a codec that this program does not have. They

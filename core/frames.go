@@ -29,6 +29,12 @@ func (f *frame) lsns() (n uint64) {
 	return n
 }
 
+// inTransaction reports whether entry i is one of several of a transaction.
+func (f *frame) inTransaction(i int) bool {
+	return f.entries[i].Flags&format.FlagTransaction != 0 ||
+		i+1 < len(f.entries) && f.entries[i+1].Flags&format.FlagTransaction != 0
+}
+
 // each calls do for every entry with its LSN (for a declaration, that of the next entry)
 // and data.
 func (f *frame) each(do func(e format.Entry, lsn uint64, data []byte) error) error {

@@ -51,9 +51,11 @@ type entry struct {
 	start time.Time // of the append
 }
 
-// room is how many bytes of batch data still fit if one more entry comes with it.
-func (g *group) room() int {
-	return len(g.buf) - g.n - (len(g.entries)+1)*format.EntrySize
+// fits reports whether more entries have room that come with size bytes of data. The entries stay
+// where they are: producers hold them.
+func (g *group) fits(size, entries int) bool {
+	n := len(g.entries) + entries
+	return len(g.buf)-g.n-n*format.EntrySize >= size && n <= cap(g.entries)
 }
 
 // lastLSN is the LSN of the group's last entry.

@@ -25,10 +25,16 @@ type PartitionInfo struct {
 func (m *Manager) Partitions() []PartitionInfo {
 	m.mu.RLock()
 	var list []PartitionInfo
+	for _, s := range m.shards { // all of a transaction or nothing
+		s.showing.RLock()
+	}
 	for _, p := range m.partitions {
 		if p.exists.Load() {
 			list = append(list, p.info())
 		}
+	}
+	for _, s := range m.shards {
+		s.showing.RUnlock()
 	}
 	m.mu.RUnlock()
 	sort.Slice(list, func(i, j int) bool {

@@ -113,7 +113,7 @@ func TestRing(t *testing.T) {
 					return
 				}
 				need := rapid.IntRange(200, r.groupMax()).Draw(t, "need")
-				if open = r.open(need); open != nil {
+				if open = r.open(need, 1); open != nil {
 					require.GreaterOrEqual(t, len(open.buf), need)
 					require.LessOrEqual(t, len(open.buf), r.groupMax())
 					open.n += rapid.IntRange(1, need-format.FrameHeaderSize-format.EntrySize).Draw(t, "used")

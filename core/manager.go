@@ -192,10 +192,17 @@ func (m *Manager) Lookup(topic string, partition int32) (*Partition, error) {
 	if m.closed {
 		return nil, ErrClosed
 	}
-	if p := m.partitions[partitionKey{topic, partition}]; p != nil && p.exists.Load() {
+	if p := m.partitions[partitionKey{topic, partition}]; p != nil && p.isThere() {
 		return p, nil
 	}
 	return nil, fmt.Errorf("%w: %s/%d", ErrNoPartition, topic, partition)
+}
+
+// isThere reports whether the partition exists: all those of a transaction do, or none.
+func (p *Partition) isThere() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.exists.Load()
 }
 
 func (m *Manager) allShards() []*shard {

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,8 @@ type machine struct {
 	opts   []wal.Option
 	model  map[string]*modelPartition
 	values int
+	// sharded: it was opened with several shards once, so there may be several logs.
+	sharded bool
 }
 
 // bubble makes rapid forget that it runs a test in a synctest bubble, where nobody may
@@ -45,8 +48,9 @@ func TestLogAgainstModel(t *testing.T) {
 			t.Repeat(map[string]func(*rapid.T){
 				"append": x.append, "append 2": x.append, "append 3": x.append, "append at": x.appendAt,
 				"append many": x.appendMany, "truncate before": x.truncateBefore, "truncate after": x.truncateAfter,
-				"wait":   func(*rapid.T) { synctest.Wait() },
-				"reopen": x.reopen, "crash": x.crash, "refresh": x.refresh, "": x.check,
+				"transaction": x.transaction,
+				"wait":        func(*rapid.T) { synctest.Wait() },
+				"reopen":      x.reopen, "crash": x.crash, "refresh": x.refresh, "": x.check,
 			})
 			require.NoError(t, x.ro.Close())
 			require.NoError(t, x.m.Close())
@@ -55,13 +59,15 @@ func TestLogAgainstModel(t *testing.T) {
 }
 
 func (x *machine) open(t *rapid.T) {
+	shards := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "shards")
+	x.sharded = x.sharded || shards > 1
 	x.opts = []wal.Option{
 		wal.WithFsyncMode(rapid.SampledFrom([]wal.FsyncMode{wal.FsyncAlways, wal.FsyncBatch, wal.FsyncPeriodic}).Draw(t, "mode")),
 		wal.WithSegmentSize(rapid.SampledFrom([]int64{16 << 10, 64 << 10}).Draw(t, "segment size")),
 		wal.WithBufferSize(32 << 10),
 		wal.WithMoveLimit(rapid.SampledFrom([]int64{0, 1, 30 << 10}).Draw(t, "move limit")),
 		wal.WithRecycleLimit(rapid.IntRange(0, 2).Draw(t, "recycle")),
-		wal.WithShards(rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "shards")),
+		wal.WithShards(shards),
 	}
 	x.m = open(t, x.disk, x.opts...)
 	if x.ro != nil {
@@ -136,6 +142,55 @@ func (x *machine) appendAt(t *rapid.T) {
 	require.Equal(t, at, ack.Offset())
 	require.NoError(t, ack.Wait(bg))
 	n.add(at, list)
+}
+
+// transaction commits appends to some partitions, or aborts them.
+func (x *machine) transaction(t *rapid.T) {
+	tx := begin(t, x.m)
+	defer tx.Abort()
+	var lists [][]wal.Record
+	var models []*modelPartition
+	var want []int64
+	next, fits := map[*modelPartition]int64{}, true
+	for range rapid.IntRange(1, 4).Draw(t, "appends") {
+		p, n := x.pick(t)
+		list := x.records(t)
+		if _, ok := next[n]; !ok {
+			next[n] = n.next
+		}
+		at, err := next[n], error(nil)
+		if rapid.IntRange(0, 3).Draw(t, "explicit") == 0 {
+			at += rapid.Int64Range(-1, 20).Draw(t, "jump")
+			err = tx.AppendAt(p, at, list...)
+		} else {
+			err = tx.Append(p, list...)
+		}
+		switch {
+		case at < 0:
+			require.ErrorIs(t, err, wal.ErrOffsetOutOfRange)
+			continue
+		case errors.Is(err, wal.ErrTxLogs):
+			require.True(t, x.sharded && len(lists) > 0)
+			continue
+		}
+		require.NoError(t, err)
+		fits = fits && at >= next[n]
+		next[n] = at + int64(len(list))
+		lists, models, want = append(lists, list), append(models, n), append(want, at)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "abort") == 0 {
+		return
+	}
+	got, err := tx.Commit(bg)
+	if !fits {
+		require.ErrorIs(t, err, wal.ErrOffsetOutOfRange)
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	for i, n := range models {
+		n.add(got[i], lists[i])
+	}
 }
 
 // appendMany fills a segment or two without waiting for each.

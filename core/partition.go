@@ -51,11 +51,19 @@ func (p *Partition) ID() int32 { return p.num }
 func (p *Partition) FirstOffset() int64 { return p.lowest.Load() }
 
 // NextOffset returns the offset behind the last acknowledged record.
-func (p *Partition) NextOffset() int64 { return p.visible.Load() }
+func (p *Partition) NextOffset() int64 {
+	p.mu.RLock() // not while a transaction comes into view, here or elsewhere
+	defer p.mu.RUnlock()
+	return p.visible.Load()
+}
 
 // DurableOffset returns the offset up to which, exclusive, records would survive a power
 // failure: NextOffset, but for FsyncPeriodic.
-func (p *Partition) DurableOffset() int64 { return min(p.stable.Load(), p.visible.Load()) }
+func (p *Partition) DurableOffset() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return min(p.stable.Load(), p.visible.Load())
+}
 
 // Append appends records as one atomic batch and waits until they are acknowledged. It
 // returns the first one's offset; the others follow it.
@@ -244,12 +252,7 @@ func (p *Partition) check(r *request) error {
 			return errStaleMove
 		}
 	case e.Kind == format.KindData:
-		if r.at >= 0 && r.at < p.next {
-			return fmt.Errorf("%w: %s: append at offset %d, the next one is %d", ErrOffsetOutOfRange, p, r.at, p.next)
-		}
-		if max(p.next, r.at) > math.MaxInt64-int64(e.Count) {
-			return fmt.Errorf("%w: %s: offsets are used up", ErrOffsetOutOfRange, p)
-		}
+		return p.fits(r, p.next)
 	case e.Kind == format.KindTruncateBefore:
 		if r.at > p.next {
 			return fmt.Errorf("%w: %s: truncate before %d, the next one is %d", ErrOffsetOutOfRange, p, r.at, p.next)
@@ -258,6 +261,17 @@ func (p *Partition) check(r *request) error {
 		if r.at < p.first || r.at > p.next {
 			return fmt.Errorf("%w: %s: truncate after %d, %s", ErrOffsetOutOfRange, p, r.at-1, rangeText(p.first, p.next))
 		}
+	}
+	return nil
+}
+
+// fits tells whether a batch can be appended where an offset is the next one.
+func (p *Partition) fits(r *request, next int64) error {
+	if r.at >= 0 && r.at < next {
+		return fmt.Errorf("%w: %s: append at offset %d, the next one is %d", ErrOffsetOutOfRange, p, r.at, next)
+	}
+	if max(next, r.at) > math.MaxInt64-int64(r.entry.Count) {
+		return fmt.Errorf("%w: %s: offsets are used up", ErrOffsetOutOfRange, p)
 	}
 	return nil
 }

@@ -278,7 +278,7 @@ var errDropped = fmt.Errorf("%w: the writer dropped the segment while it was rea
 // dropped is gone for any log: one that is open for writing drops its segments itself.
 func (s *shard) dropped(g *segment) bool { return s.cfg.readOnly && s.gone(g) }
 
-// show makes what a refresh found visible, to each partition's readers in one step. The
+// show makes what a refresh found visible, to all readers in one step. The
 // caller holds m.mu.
 func (m *Manager) show(s *shard, looks []look) {
 	byID := map[uint32]*Partition{}
@@ -304,6 +304,7 @@ func (m *Manager) show(s *shard, looks []look) {
 			news[id] = append(news[id], change{l.seg, n})
 		}
 	}
+	var parts []*Partition
 	for _, id := range order {
 		p := byID[id]
 		if p == nil && news[id][0].entry.Kind != format.KindDeclare {
@@ -319,8 +320,13 @@ func (m *Manager) show(s *shard, looks []look) {
 			s.partitions = append(s.partitions, p)
 			s.mu.Unlock()
 		}
-		p.take(news[id])
+		parts = append(parts, p)
 	}
+	s.together(parts, func() {
+		for _, p := range parts {
+			p.take(news[p.id])
+		}
+	})
 }
 
 // enter takes what was found into the segment's table and lets readers go that far. The caller
@@ -344,10 +350,8 @@ type change struct {
 	newEntry
 }
 
-// take applies what a refresh found of a partition.
+// take applies what a refresh found of a partition, whose lock is held.
 func (p *Partition) take(list []change) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	x := &p.extents
 	for _, c := range list {
 		if c.entry.Kind == format.KindDeclare {

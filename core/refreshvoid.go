@@ -27,9 +27,11 @@ func (m *Manager) rebuild(s *shard) error {
 	void := voided(old, fresh.segments.all())
 	s.durable.Store(fresh.durable.Load())
 	s.damage = fresh.damage
-	for _, p := range s.partitions {
-		p.adopt(fresh.partitionOf(p), void)
-	}
+	s.together(s.partitions, func() {
+		for _, p := range s.partitions {
+			p.adopt(fresh.partitionOf(p), void)
+		}
+	})
 	list := make([]*Partition, 0, len(fresh.partitions))
 	for _, p := range fresh.partitions {
 		list = append(list, m.adopt(s, p))
@@ -85,10 +87,9 @@ func (m *Manager) adopt(s *shard, fresh *Partition) *Partition {
 }
 
 // adopt puts another state in place of a partition's; nil is that of one that is not there.
-// To its readers that is a truncation of what they may have seen that is not as it was.
+// To its readers that is a truncation of what they may have seen that is not as it was. The
+// partition's lock is held.
 func (p *Partition) adopt(fresh *Partition, void *segment) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	before := p.extents
 	if fresh == nil {
 		p.extents = extents{}

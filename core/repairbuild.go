@@ -95,6 +95,7 @@ func eachRun(f *frame, declared func(uint32) bool, do func([]format.Entry, [][]b
 			return flush()
 		case len(entries) == 0:
 			first = lsn
+			e.Flags &^= format.FlagTransaction // what it goes on with is in another frame, or lost
 		}
 		entries, data = append(entries, e), append(data, d)
 		return nil

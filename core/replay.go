@@ -89,6 +89,8 @@ func (s *shard) snapshot() *snapshot {
 	s.mu.Unlock()
 	snap := &snapshot{s: s, parts: map[uint32]*replayed{}}
 	pinned := map[*segment]bool{}
+	s.showing.RLock() // all of a transaction or nothing
+	defer s.showing.RUnlock()
 	for _, p := range parts {
 		r := &replayed{Partition: p}
 		p.mu.RLock()

@@ -36,8 +36,9 @@ func newRing(slab *backend.Buffer, size int) ring {
 // groupMax is the most that a group holds, but for one whose single batch is larger.
 func (r *ring) groupMax() int { return int(r.size/4) &^ (format.MaxAlignment - 1) }
 
-// open makes a new group with room for at least need bytes, nil if there is no space.
-func (r *ring) open(need int) *group {
+// open makes a new group with room for at least need bytes and so many entries, nil if there is no
+// space.
+func (r *ring) open(need, entries int) *group {
 	start := r.head
 	contiguous := r.size - start%r.size
 	if contiguous < uint64(need) {
@@ -52,21 +53,21 @@ func (r *ring) open(need int) *group {
 		return nil
 	}
 	at := start % r.size
-	g := r.newGroup()
+	g := r.newGroup(entries)
 	g.start, g.buf = start, r.slab.Bytes[at:at+limit]
 	r.groups = append(r.groups, g)
 	return g
 }
 
 // openLarge makes a group with a buffer of its own.
-func (r *ring) openLarge(b *backend.Buffer) *group {
-	g := r.newGroup()
+func (r *ring) openLarge(b *backend.Buffer, entries int) *group {
+	g := r.newGroup(entries)
 	g.start, g.buf, g.large = r.head, b.Bytes, b
 	r.groups = append(r.groups, g)
 	return g
 }
 
-func (r *ring) newGroup() *group {
+func (r *ring) newGroup(entries int) *group {
 	var g *group
 	if n := len(r.spare); n > 0 {
 		g, r.spare = r.spare[n-1], r.spare[:n-1]
@@ -76,8 +77,8 @@ func (r *ring) newGroup() *group {
 	if n := len(r.entries); n > 0 {
 		g.entries, r.entries = r.entries[n-1], r.entries[:n-1]
 	}
-	if cap(g.entries) < r.entriesCap {
-		g.entries = make([]entry, 0, r.entriesCap)
+	if least := max(r.entriesCap, entries); cap(g.entries) < least {
+		g.entries = make([]entry, 0, least)
 	}
 	if n := len(r.waiters); n > 0 {
 		g.waiters, r.waiters = r.waiters[n-1], r.waiters[:n-1]

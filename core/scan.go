@@ -118,7 +118,7 @@ func (s *scan) take(f *frame) (more bool, err error) {
 		i++
 		at += e.Length
 		if slices.Contains(f.spoiled, i) {
-			s.lose(e, lsn, at-e.Length)
+			s.lose(e, lsn, at-e.Length, f.inTransaction(i))
 			return nil
 		}
 		return s.takeEntry(f, e, lsn, data)
@@ -180,9 +180,13 @@ func (s *scan) takeEntry(f *frame, e format.Entry, lsn uint64, data []byte) erro
 
 // lose notes an entry whose data, at a position, is spoiled: its frame's directory tells
 // exactly what is lost.
-func (s *scan) lose(e format.Entry, lsn uint64, position int64) {
+func (s *scan) lose(e format.Entry, lsn uint64, position int64, inTransaction bool) {
+	reason := "the CRC of the batch does not match its data"
+	if inTransaction {
+		reason += "; it is part of a transaction, of which the rest may be there"
+	}
 	s.flaws = append(s.flaws, flaw{lsn: lsn, Damage: Damage{
-		Segment: s.seg.path, Offset: position, Length: e.Length, Reason: "the CRC of the batch does not match its data",
+		Segment: s.seg.path, Offset: position, Length: e.Length, Reason: reason,
 	}})
 	s.split()
 	if e.Kind != format.KindData || e.Flags&format.FlagMoved != 0 {

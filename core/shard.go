@@ -57,6 +57,10 @@ type shard struct {
 	// The committer's own.
 	commit committer
 
+	// showing is held while several partitions change in one step, and by who looks at
+	// several. Who holds it may take the lock of a partition, not that of a segment.
+	showing sync.RWMutex
+
 	segments  segmentList
 	retired   []*segment // of an earlier view of a reader, see rebuild; guarded by Manager.mu
 	footers   footerCache

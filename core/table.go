@@ -71,16 +71,17 @@ func (t *table) add(e format.Entry, lsn uint64, position int64) bool {
 }
 
 func (p *tableEntry) addRun(e format.Entry, lsn uint64) {
+	flags := e.Flags &^ format.FlagTransaction // once it is whole a transaction is batches like others
 	if n := len(p.Runs); n > 0 && e.Kind == format.KindData && e.Gap == 0 && !p.split {
 		last := &p.Runs[n-1]
-		if last.Kind == format.KindData && last.Flags == e.Flags && last.End == e.Base {
+		if last.Kind == format.KindData && last.Flags == flags && last.End == e.Base {
 			last.End = e.End()
 			return
 		}
 	}
 	p.split = false
 	p.Runs = append(p.Runs, format.Run{
-		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
+		Kind: e.Kind, Flags: flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
 	})
 }
 

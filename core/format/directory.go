@@ -55,11 +55,15 @@ const FlagMoved uint16 = 1
 // FlagGapLost marks a KindTruncateAfter entry whose Gap had records that a repair gave up.
 const FlagGapLost uint16 = 2
 
+// FlagTransaction marks a data batch that is of one transaction with the entry before it in the
+// frame, which is a data batch too. Neither is a moved one. Runs do not have it.
+const FlagTransaction uint16 = 4
+
 // flags are those that entries of a kind may have.
 func (k Kind) flags() uint16 {
 	switch k {
 	case KindData:
-		return FlagMoved
+		return FlagMoved | FlagTransaction
 	case KindTruncateAfter:
 		return FlagGapLost
 	}
@@ -236,11 +240,14 @@ func ReadDirectory(dst []Entry, h FrameHeader, b []byte) ([]Entry, error) {
 	if got := CRC(b); got != h.DirectoryCRC {
 		return dst, fmt.Errorf("%w: frame directory: CRC is %08x, should be %08x", ErrCorrupt, got, h.DirectoryCRC)
 	}
-	data := int64(0)
+	data, from := int64(0), len(dst)
 	for ; len(b) > 0; b = b[EntrySize:] {
 		e := readEntry(b)
 		if err := e.check(); err != nil {
 			return dst, err
+		}
+		if e.Flags&FlagTransaction != 0 && !e.continues(dst[from:]) {
+			return dst, fmt.Errorf("%w: the batch at offset %d goes on with a transaction that does not begin", ErrCorrupt, e.Base)
 		}
 		data += e.Length
 		dst = append(dst, e)
@@ -249,4 +256,13 @@ func ReadDirectory(dst []Entry, h FrameHeader, b []byte) ([]Entry, error) {
 		return dst, fmt.Errorf("%w: frame directory: data of %d bytes in a space of %d", ErrCorrupt, data, want)
 	}
 	return dst, nil
+}
+
+// continues reports whether an entry can be of one transaction with the last of those before it.
+func (e Entry) continues(before []Entry) bool {
+	if len(before) == 0 {
+		return false
+	}
+	last := before[len(before)-1]
+	return last.Kind == KindData && (last.Flags|e.Flags)&FlagMoved == 0
 }

@@ -163,7 +163,7 @@ func readRun(b []byte) (Run, error) {
 func (r Run) check() error {
 	control := r.Kind != KindData
 	switch {
-	case !r.Kind.known() || !r.Kind.HasLSN() || r.Flags&^r.Kind.flags() != 0:
+	case !r.Kind.known() || !r.Kind.HasLSN() || r.Flags&^(r.Kind.flags()&^FlagTransaction) != 0:
 		return fmt.Errorf("%w: run of %v with flags %#x", ErrVersion, r.Kind, r.Flags)
 	case r.Base < 0 || r.Gap < 0 || r.Gap > r.Base || r.End < r.Base || control != (r.End == r.Base):
 		return fmt.Errorf("%w: run %+v", ErrCorrupt, r)

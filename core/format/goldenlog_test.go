@@ -58,7 +58,7 @@ func goldenSegment1() *builder {
 		batch{Entry: Entry{Partition: 2, Kind: KindDeclare}, declare: &audit1})
 	at := s.frame(0,
 		batch{Entry: Entry{Partition: 1, Kind: KindData, Base: 0}, records: goldenOrder0},
-		batch{Entry: Entry{Partition: 2, Kind: KindData, Base: 0}, records: goldenAudit})
+		batch{Entry: Entry{Partition: 2, Kind: KindData, Flags: FlagTransaction, Base: 0}, records: goldenAudit})
 	s.frame(2,
 		batch{Entry: Entry{Partition: 1, Kind: KindData, Base: 1}, records: goldenOrders1},
 		batch{Entry: Entry{Partition: 2, Kind: KindTruncateBefore, Base: 1}})

@@ -171,6 +171,11 @@ func drawEntry(t *rapid.T) Entry {
 func TestDirectoryRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entries := rapid.SliceOfN(rapid.Custom(drawEntry), 1, 20).Draw(t, "entries")
+		for i := range entries {
+			if entries[i].continues(entries[:i]) && entries[i].Kind == KindData && rapid.Bool().Draw(t, "transaction") {
+				entries[i].Flags = FlagTransaction
+			}
+		}
 		b := usedBuffer(len(entries) * EntrySize)
 		h := FrameHeader{Entries: len(entries), Length: FrameHeaderSize + int64(len(b))}
 		for i, e := range entries {

@@ -131,6 +131,8 @@ func TestDirectoryRefuses(t *testing.T) {
 		"kind 6":                 {data, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
 		"control of kind 0":      {before, func(e *Entry) { e.Kind = 0 }, ErrVersion},
 		"control of kind 6":      {before, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
+		"transaction goes on":    {data, func(e *Entry) { e.Flags = FlagTransaction }, ErrCorrupt},
+		"truncation in one":      {after, func(e *Entry) { e.Flags |= FlagTransaction }, ErrVersion},
 		"flag":                   {data, func(e *Entry) { e.Flags = 1 << 15 }, ErrVersion},
 		"negative base":          {data, func(e *Entry) { e.Base, e.Gap = -1, 0 }, ErrCorrupt},
 		"negative gap":           {data, func(e *Entry) { e.Gap = -1 }, ErrCorrupt},
@@ -162,6 +164,43 @@ func TestDirectoryRefuses(t *testing.T) {
 		tt.change(&tt.valid)
 		_, err = readOne(tt.valid)
 		require.ErrorIs(t, err, tt.want, name)
+	}
+}
+
+// A transaction goes on with batches behind a batch, in the same frame, and none of them is a
+// moved one.
+func TestTransactionsAreRowsOfBatches(t *testing.T) {
+	data := Entry{Partition: 1, Kind: KindData, Count: 1, Length: 24, RawLength: 24}
+	on, moved := data, data
+	on.Flags, moved.Flags = FlagTransaction, FlagMoved
+	both := on
+	both.Flags |= FlagMoved
+	before := Entry{Partition: 1, Kind: KindTruncateBefore, Base: 5}
+	for name, tt := range map[string]struct {
+		list  []Entry
+		sound bool
+	}{
+		"a row":                      {[]Entry{data, on, on, data, on}, true},
+		"behind a truncation":        {[]Entry{data, before, on}, false},
+		"behind a moved batch":       {[]Entry{moved, on}, false},
+		"with a moved batch":         {[]Entry{data, both}, false},
+		"first, with others before":  {[]Entry{on, data}, false},
+		"first behind a declaration": {[]Entry{{Partition: 1, Kind: KindDeclare, Length: 33, RawLength: 33}, on}, false},
+	} {
+		h := FrameHeader{Entries: len(tt.list), Length: FrameHeaderSize}
+		b := make([]byte, len(tt.list)*EntrySize)
+		for i, e := range tt.list {
+			PutEntry(b[i*EntrySize:], e)
+			h.Length += e.Length + EntrySize
+		}
+		h.DirectoryCRC = CRC(b)
+		got, err := ReadDirectory([]Entry{data}, h, b) // of what is there already nothing goes on
+		if tt.sound {
+			require.NoError(t, err, name)
+			require.Equal(t, tt.list, got[1:], name)
+			continue
+		}
+		require.ErrorIs(t, err, ErrCorrupt, name)
 	}
 }
 

@@ -69,6 +69,7 @@ func TestFooterBodyRefuses(t *testing.T) {
 		"run of kind 0":     {func(p *FooterPartition) { p.Runs[1].Kind = 0 }, ErrVersion},
 		"run of kind 6":     {func(p *FooterPartition) { p.Runs[1].Kind = 6 }, ErrVersion},
 		"run flag":          {func(p *FooterPartition) { p.Runs[0].Flags = 2 }, ErrVersion},
+		"run in one":        {func(p *FooterPartition) { p.Runs[0].Flags = FlagTransaction }, ErrVersion},
 		"run base < 0":      {func(p *FooterPartition) { p.Runs[0].Base, p.Runs[0].Gap = -1, -2 }, ErrCorrupt},
 		"run gap < 0":       {func(p *FooterPartition) { p.Runs[0].Gap = -1 }, ErrCorrupt},
 		"run gap > base":    {func(p *FooterPartition) { p.Runs[0].Gap = 26 }, ErrCorrupt},

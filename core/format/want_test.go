@@ -30,18 +30,18 @@ var wantSegment1 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 323, Entries: 2, Epoch: 0x1112131415161718, LSN: 1, Durable: 0, Position: 4608,
-				Chain: 0xaa294040, DirectoryCRC: 0x90cac711, CRC: 0xba9cf3e9,
+				Chain: 0xaa294040, DirectoryCRC: 0x51a04642, CRC: 0x335bb1de,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Count: 1, Length: 37, RawLength: 37, CRC: 0xf665bcf4, MaxTimestamp: 1_700_000_000_000_000_001},
-				{Partition: 2, Kind: KindData, Count: 3, Length: 126, RawLength: 126, CRC: 0xebc6b5fb, MaxTimestamp: 1_700_000_000_000_000_002},
+				{Partition: 2, Kind: KindData, Flags: FlagTransaction, Count: 3, Length: 126, RawLength: 126, CRC: 0xebc6b5fb, MaxTimestamp: 1_700_000_000_000_000_002},
 			},
 			records: [][]Record{at(0, goldenOrder0), at(0, goldenAudit)},
 		},
 		{
 			FrameHeader: FrameHeader{
 				Length: 253, Entries: 2, Epoch: 0x1112131415161718, LSN: 3, Durable: 2, Position: 5120,
-				Chain: 0xba9cf3e9, DirectoryCRC: 0xb2041338, CRC: 0x2c486e0c,
+				Chain: 0x335bb1de, DirectoryCRC: 0xb2041338, CRC: 0x1f884094,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Base: 1, Count: 3, Length: 93, RawLength: 93, CRC: 0x1c563d79, MaxTimestamp: 1_700_000_000_000_000_009},
@@ -53,8 +53,8 @@ var wantSegment1 = parsed{
 	trailer: Trailer{BodyLength: 318},
 	footer: &Footer{
 		Number: 1, Epoch: 0x1112131415161718,
-		End:    Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
-		BodyAt: 5632, Frames: 3, Records: 7, MaxTimestamp: 1_700_000_000_000_000_009, XXH64: 0x803bfee4559ecf2e,
+		End:    Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x1f884094},
+		BodyAt: 5632, Frames: 3, Records: 7, MaxTimestamp: 1_700_000_000_000_000_009, XXH64: 0xda5f26cf1d57c012,
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: Declaration{Topic: "orders"}, Stored: Stored{Bytes: 37 + 93, RawBytes: 37 + 93, Codecs: 1},
@@ -76,13 +76,13 @@ var wantSegment1 = parsed{
 var wantSegment2 = parsed{
 	header: SegmentHeader{
 		Checksum: ChecksumCRC32C, Alignment: 512, Log: goldenID, Number: 2, Epoch: 0x2122232425262728, FirstLSN: 5, Created: 1_700_000_001_000_000_000,
-		Predecessor: Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x2c486e0c},
+		Predecessor: Link{Segment: 1, End: 5632, LSN: 4, Chain: 0x1f884094},
 	},
 	frames: []parsedFrame{
 		{
 			FrameHeader: FrameHeader{
 				Length: 325, Entries: 3, Epoch: 0x2122232425262728, LSN: 5, Durable: 4, Position: 4096,
-				Chain: 0x2c486e0c, DirectoryCRC: 0xf05cf71d, CRC: 0xd55e3967,
+				Chain: 0x1f884094, DirectoryCRC: 0xf05cf71d, CRC: 0x20f724e8,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindDeclare, Base: 4, Length: 38, RawLength: 38, CRC: 0x502cd957},
@@ -95,7 +95,7 @@ var wantSegment2 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 199, Entries: 2, Epoch: 0x2122232425262728, LSN: 6, Durable: 5, Position: 4608,
-				Chain: 0xd55e3967, DirectoryCRC: 0x23e13ff4, CRC: 0xe53bad39,
+				Chain: 0x20f724e8, DirectoryCRC: 0x23e13ff4, CRC: 0x2fd136f8,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindLost, Base: 20, Gap: 5},
@@ -106,7 +106,7 @@ var wantSegment2 = parsed{
 		{
 			FrameHeader: FrameHeader{
 				Length: 242, Entries: 2, Epoch: 0x2122232425262728, LSN: 8, Durable: 5, Position: 5120,
-				Chain: 0xe53bad39, DirectoryCRC: 0x2f29ce59, CRC: 0x381b8adf,
+				Chain: 0x2fd136f8, DirectoryCRC: 0x2f29ce59, CRC: 0xa04b34dc,
 			},
 			entries: []Entry{
 				{Partition: 1, Kind: KindData, Base: 20, Count: 2, Length: 82, RawLength: 82, CRC: 0x9d137a4e, MaxTimestamp: 1_700_000_000_000_000_007},
@@ -118,8 +118,8 @@ var wantSegment2 = parsed{
 	trailer: Trailer{BodyLength: 398},
 	footer: &Footer{
 		Number: 2, Epoch: 0x2122232425262728,
-		End:    Link{Segment: 2, End: 5632, LSN: 9, Chain: 0x381b8adf},
-		BodyAt: 5632, Frames: 3, Records: 4, MaxTimestamp: 1_700_000_000_000_000_007, XXH64: 0xad4fee69739b800a,
+		End:    Link{Segment: 2, End: 5632, LSN: 9, Chain: 0xa04b34dc},
+		BodyAt: 5632, Frames: 3, Records: 4, MaxTimestamp: 1_700_000_000_000_000_007, XXH64: 0x2b0a02cf0ed7309c,
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: Declaration{Topic: "orders", First: 0, Next: 4},

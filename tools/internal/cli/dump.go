@@ -185,6 +185,9 @@ func entryText(item *wal.DumpItem) string {
 		if e.Moved {
 			text += ", moved"
 		}
+		if e.Transaction {
+			text += ", of one transaction with the batch before it"
+		}
 		return text
 	}
 	return fmt.Sprintf("%s, LSN %d, offset %d", name, e.LSN, e.Base)
