@@ -63,9 +63,15 @@ func (w *world) survive(t tester, image sim.Image, interrupt int) {
 		first = w.disk.Clone()
 	}
 	found := w.recovered(t, first)
+	all := map[*history]state{}
 	for i, h := range w.parts {
 		_, err := h.find(h.durable, found[i])
 		require.NoError(t, err)
+		all[h] = found[i]
+	}
+	w.requireWhole(t, all, func(h *history) int { return h.durable })
+	w.transactions = nil
+	for i, h := range w.parts {
 		h.restart(found[i])
 	}
 	w.interrupt(t, interrupt)

@@ -58,6 +58,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				w.append(t, which(t), 1, 4, 0)
 			}
 		},
+		"transaction": func(t *rapid.T) {
+			w.transact(t, which(t), rapid.IntRange(2, 5).Draw(t, "appends"), size(t))
+		},
 		"truncate before": func(t *rapid.T) { w.truncateBefore(t, which(t), rapid.Int64Range(-1, 100).Draw(t, "by")) },
 		"truncate after":  func(t *rapid.T) { w.truncateAfter(t, which(t), rapid.Int64Range(0, 60).Draw(t, "by")) },
 		"stall":           func(t *rapid.T) { w.stall(rapid.IntRange(0, 5).Draw(t, "completes")) },

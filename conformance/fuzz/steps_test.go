@@ -123,6 +123,7 @@ func (w *world) stall(n int) {
 func (w *world) reopen(t tester) {
 	w.close(t)
 	w.open(t)
+	w.transactions = nil
 	for i, h := range w.parts {
 		var got state
 		if p, err := w.m.Lookup("t", int32(i)); err == nil {

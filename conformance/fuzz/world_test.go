@@ -63,14 +63,17 @@ type world struct {
 
 	parts   map[int]*history
 	flights []*flight
-	stalled bool
-	numbers int
+	// transactions are those since the log was opened.
+	transactions []transaction
+	stalled      bool
+	numbers      int
 }
 
 // flight is an operation that is under way.
 type flight struct {
 	h     *history
-	index int // of the state that it leads to
+	index int         // of the state that it leads to
+	whole transaction // that it is, or nil
 	// sync: what was acknowledged when it began is durable when it is done.
 	sync  bool
 	acked map[*history]int
@@ -154,6 +157,9 @@ func (w *world) landed(f *flight) {
 	if f.h != nil {
 		f.h.acked = max(f.h.acked, f.index)
 	}
+	for h, n := range f.whole {
+		h.acked = max(h.acked, n)
+	}
 	if f.sync {
 		for h, n := range f.acked {
 			h.durable = max(h.durable, n)
@@ -199,6 +205,7 @@ func (w *world) check(t tester) {
 func (w *world) compare(t tester, m *wal.Manager, durable bool) {
 	t.Helper()
 	replayed := w.replay(t, m)
+	all, from := map[*history]state{}, map[*history]int{}
 	for i, h := range w.parts {
 		var got state
 		p, err := m.Lookup("t", int32(i))
@@ -208,7 +215,8 @@ func (w *world) compare(t tester, m *wal.Manager, durable bool) {
 		} else {
 			require.ErrorIs(t, err, wal.ErrNoPartition)
 		}
-		n, err := h.find(max(h.acked, h.seen), got)
+		all[h], from[h] = got, max(h.acked, h.seen)
+		n, err := h.find(from[h], got)
 		require.NoError(t, err)
 		h.seen = n
 		if durable || w.mode != wal.FsyncPeriodic {
@@ -216,6 +224,7 @@ func (w *world) compare(t tester, m *wal.Manager, durable bool) {
 		}
 		require.Equal(t, len(got.records), replayed[i], "%s: records in a replay", h.name)
 	}
+	w.requireWhole(t, all, func(h *history) int { return from[h] })
 }
 
 // replay counts the records of each partition in a Replay.
