@@ -104,7 +104,7 @@ func (v *views) check(r *recovered, kill bool) *Violation {
 			return violation(Prefix, "%v was recovered, with %v; nobody made it", k, s)
 		}
 	}
-	return nil
+	return v.checkTransactions(r, kill)
 }
 
 func (x *view) check(h *history, got state, kill bool) *Violation {

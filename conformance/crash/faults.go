@@ -286,5 +286,5 @@ func (e *explorer) reopened(r *recovered) *Violation {
 			return v
 		}
 	}
-	return nil
+	return e.v.checkTransactions(r, true)
 }

@@ -41,8 +41,9 @@ type op struct {
 	offset          int64    // of its first record
 	index           int      // place in part.ops; -1: it never got into the log
 	acked           bool
-	begun, failedAt uint64 // when it was submitted, and found to have failed
-	failed          error  // it was reported as not done
+	begun, failedAt uint64       // when it was submitted, and found to have failed
+	failed          error        // it was reported as not done
+	tx              *transaction // that it is part of, or nil
 }
 
 func (o *op) String() string {
@@ -91,6 +92,8 @@ type history struct {
 	parts  map[key]*part
 	trace  *sim.Trace
 	faulty bool
+	// transactions are those that were submitted.
+	transactions []*transaction
 	// known tells whose a record is, by its hash, over all lives of the disk.
 	known *known
 }

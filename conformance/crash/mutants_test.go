@@ -141,6 +141,50 @@ func randomEpoch() uint64 {
 	}
 `}}, []Check{AtomicBatch, Prefix}},
 
+	{"a transaction is written append by append", []patch{{
+		"	acks, err := t.shard.commitTx(ctx, t)\n",
+		`	var acks []Ack
+	var err error
+	for at, i := int64(0), 0; i < len(t.appends) && err == nil; i++ {
+		r := &t.appends[i].request
+		r.entry.Flags = 0
+		sl, _, e := t.shard.reserve(ctx, r, false)
+		if err = e; err == nil {
+			sl.entry.CRC = format.CRC(t.data[at:][:copy(sl.buf, t.data[at:])])
+			at += r.entry.Length
+			sl.group.encoding.Add(-1)
+			t.shard.mu.Lock()
+			t.shard.closeGroup()
+			t.shard.mu.Unlock()
+			t.shard.rouse(sl.wake)
+			acks = append(acks, sl.ack)
+		}
+	}
+`}}, []Check{AtomicTransaction}},
+
+	{"a transaction comes into view partition by partition", []patch{{
+		"	if len(list) == 1 {\n		p := list[0].part\n		p.mu.Lock()\n		c.publishEntry(seg, &list[0], lsn)\n		p.mu.Unlock()\n		return\n	}\n",
+		`	if list != nil {
+		for i := range list {
+			p := list[i].part
+			p.mu.Lock()
+			c.publishEntry(seg, &list[i], lsn+uint64(i))
+			p.mu.Unlock()
+			giveWay()
+		}
+		return
+	}
+`}}, []Check{AtomicTransaction}},
+
+	{"who looks at all partitions does not wait for a transaction", []patch{{
+		"	s.showing.RLock() // all of a transaction or nothing\n	defer s.showing.RUnlock()\n	for _, p := range parts {\n",
+		"	for _, p := range parts {\n		giveWay()\n"}}, []Check{AtomicTransaction}},
+
+	{"what is sound of a torn frame is kept", []patch{{
+		"	if !damaged {\n		if bad.ours {\n",
+		"	if !damaged && bad.partial != nil {\n		return s.takePartial(bad.partial)\n	}\n	if !damaged {\n		if bad.ours {\n"}},
+		[]Check{TornIsNotDamage, Prefix}},
+
 	{"a rollback keeps the offsets", []patch{{
 		"	p.next, p.first = p.visible.Load(), p.lowest.Load()\n",
 		"	p.first = p.lowest.Load()\n"}}, []Check{NoSpace, Prefix, FailedWrite, TornIsNotDamage}},

@@ -67,6 +67,9 @@ func (p *producer) rest() {
 
 // step submits one operation.
 func (p *producer) step() bool {
+	if p.r.IntN(8) == 0 {
+		return p.transact()
+	}
 	part := p.own[p.r.IntN(len(p.own))]
 	if len(p.shared) > 0 && p.r.IntN(4) == 0 {
 		part = p.shared[p.r.IntN(len(p.shared))]

@@ -219,7 +219,7 @@ func (w *workload) read(m *wal.Manager, stop chan struct{}) {
 			}
 		}
 		info := infos[r.IntN(len(infos))]
-		if !w.readOne(m, key{info.Topic, info.Partition}) {
+		if !w.readOne(m, key{info.Topic, info.Partition}) || r.IntN(4) == 0 && !w.replay(m) {
 			return
 		}
 	}
@@ -236,6 +236,7 @@ func (w *workload) readOne(m *wal.Manager, k key) bool {
 	w.mu.Unlock()
 	last := int64(-1)
 	var newest *op
+	seen := map[*transaction]*op{}
 	for x, err := range p.Read(ctx, p.FirstOffset()) {
 		if errors.Is(err, wal.ErrOffsetOutOfRange) {
 			break // truncated meanwhile
@@ -253,6 +254,12 @@ func (w *workload) readOne(m *wal.Manager, k key) bool {
 		if o.part == mine {
 			newest = o
 		}
+		if o.tx != nil {
+			seen[o.tx] = o
+		}
+	}
+	if !w.readRest(m, seen) {
+		return false
 	}
 	if newest != nil {
 		w.disk.Mark(note{noteSeen, newest})
