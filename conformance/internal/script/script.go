@@ -77,7 +77,7 @@ func (p Plan) Options() []wal.Option {
 		wal.WithBatchLimits(16<<10, 16, 200*time.Microsecond),
 		wal.WithSyncInterval(interval),
 	}
-	switch r.IntN(8) {
+	switch p.layout() {
 	case 0:
 		opts = append(opts, wal.WithShards(2))
 	case 1:
@@ -86,8 +86,17 @@ func (p Plan) Options() []wal.Option {
 	return opts
 }
 
+func (p Plan) layout() int { return random(p.Seed, 4).IntN(8) }
+
+// OneLog reports whether all partitions are in one log, so that transactions are possible.
+func (p Plan) OneLog() bool { return p.layout() > 1 }
+
 // Topic is the topic of the producers' partitions; a producer's number is its partition's.
 const Topic = "crash"
+
+// PairTopic is that of the partitions which the producers' transactions append to besides: one
+// record each, and nothing else does.
+const PairTopic = "crash-pair"
 
 // Kind is what an operation does.
 type Kind uint8
@@ -98,6 +107,8 @@ const (
 	TruncateBefore
 	TruncateAfter
 	Sync
+	// Transaction appends to the producer's partition and its pair.
+	Transaction
 )
 
 // Op is one operation of a producer.
@@ -124,7 +135,7 @@ func (i id) random(stream uint64) *rand.Rand {
 }
 
 func (o Op) String() string {
-	name := map[Kind]string{Append: "append", TruncateBefore: "truncate before", TruncateAfter: "truncate after", Sync: "sync"}[o.Kind]
+	name := map[Kind]string{Append: "append", TruncateBefore: "truncate before", TruncateAfter: "truncate after", Sync: "sync", Transaction: "transaction"}[o.Kind]
 	return fmt.Sprintf("operation %d of round %d: %s (at %d, %d records)", o.id.index, o.id.round, name, o.At, o.Count)
 }
 
@@ -148,6 +159,8 @@ func (p Plan) Op(producer, index int, s State) Op {
 		o.Count = pick(r, 1, 1, 1, 2, 5)
 		if n < 15 {
 			o.At = s.Next + r.Int64N(5)
+		} else if n < 30 && p.OneLog() {
+			o.Kind = Transaction
 		}
 	}
 	return o
@@ -161,6 +174,12 @@ func (o Op) Records() []wal.Record {
 	}
 	return list
 }
+
+// pairRecord is which of a transaction's records its pair gets.
+const pairRecord = 0xff
+
+// PairRecord returns the record that a transaction appends to the pair.
+func (o Op) PairRecord() wal.Record { return o.id.record(pairRecord) }
 
 // record makes a record of an append: all of it follows from where it stands, so that it can
 // be made again to compare.

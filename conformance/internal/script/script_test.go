@@ -17,6 +17,8 @@ func TestStatesAreTheLogs(t *testing.T) {
 		require.NoError(t, err)
 		part, err := m.Partition(Topic, 0)
 		require.NoError(t, err)
+		pair, err := m.Partition(PairTopic, 0)
+		require.NoError(t, err)
 		var s, before State
 		for i := range p.Ops {
 			o := p.Op(0, i, s)
@@ -26,15 +28,30 @@ func TestStatesAreTheLogs(t *testing.T) {
 				ack, err := part.AppendAt(t.Context(), max(o.At, before.Next), o.Records()...)
 				require.NoError(t, err)
 				require.NoError(t, ack.Wait(t.Context()))
+			case Transaction:
+				tx, err := m.Begin()
+				require.NoError(t, err)
+				require.NoError(t, tx.Append(part, o.Records()...))
+				require.NoError(t, tx.Append(pair, o.PairRecord()))
+				_, err = tx.Commit(t.Context())
+				require.NoError(t, err)
 			case TruncateBefore:
 				require.NoError(t, part.TruncateBefore(t.Context(), o.At))
 			case TruncateAfter:
 				require.NoError(t, part.TruncateAfter(t.Context(), o.At))
 			}
-			var records []wal.Record
+			var records, pairs []wal.Record
 			for r, err := range part.Read(t.Context(), part.FirstOffset()) {
 				require.NoError(t, err)
 				records = append(records, r)
+			}
+			for r, err := range pair.Read(t.Context(), 0) {
+				require.NoError(t, err)
+				pairs = append(pairs, r)
+			}
+			require.Empty(t, s.PairDiffers(0, pair.NextOffset(), pairs))
+			if o.Kind == Transaction {
+				require.NotEmpty(t, before.PairDiffers(0, pair.NextOffset(), pairs))
 			}
 			require.Empty(t, s.Differs(part.FirstOffset(), part.NextOffset(), records), "%v, %v", p, o)
 			if o.Kind == Append {

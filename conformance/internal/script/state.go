@@ -13,6 +13,7 @@ import (
 type State struct {
 	First, Next int64
 	records     []placed
+	pair        []placed
 }
 
 // placed is a record at its offset.
@@ -25,7 +26,10 @@ type placed struct {
 // After returns the state after an operation, as the log's documentation says.
 func (s State) After(o Op) State {
 	switch o.Kind {
-	case Append:
+	case Append, Transaction:
+		if o.Kind == Transaction {
+			s.pair = append(slices.Clip(s.pair), placed{int64(len(s.pair)), o.id, pairRecord})
+		}
 		base := max(s.Next, o.At)
 		s.records = slices.Clip(s.records)
 		for n := range o.Count {
@@ -51,12 +55,21 @@ func (s State) After(o Op) State {
 
 // Differs tells how what was read differs from the state, "" if it does not.
 func (s State) Differs(first, next int64, records []wal.Record) string {
-	if first != s.First || next != s.Next || len(records) != len(s.records) {
+	return differs(s.First, s.Next, s.records, first, next, records)
+}
+
+// PairDiffers tells how what was read of the pair differs from the state.
+func (s State) PairDiffers(first, next int64, records []wal.Record) string {
+	return differs(0, int64(len(s.pair)), s.pair, first, next, records)
+}
+
+func differs(wantFirst, wantNext int64, want []placed, first, next int64, records []wal.Record) string {
+	if first != wantFirst || next != wantNext || len(records) != len(want) {
 		return fmt.Sprintf("offsets %d to %d with %d records, not %d to %d with %d",
-			first, next-1, len(records), s.First, s.Next-1, len(s.records))
+			first, next-1, len(records), wantFirst, wantNext-1, len(want))
 	}
 	for i := range records {
-		if p := s.records[i]; records[i].Offset != p.offset || !same(records[i], p.id.record(p.n)) {
+		if p := want[i]; records[i].Offset != p.offset || !same(records[i], p.id.record(p.n)) {
 			return fmt.Sprintf("the record at offset %d is not what was appended at %d", records[i].Offset, p.offset)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -34,7 +35,7 @@ func Check(ctx context.Context, b backend.Backend, job Job, progress []Progress)
 	if err != nil {
 		return Found{}, err
 	}
-	parts, err := readAll(ctx, b, job.Dir)
+	parts, pairs, err := readAll(ctx, b, job.Dir)
 	if err != nil {
 		return Found{}, err
 	}
@@ -46,17 +47,19 @@ func Check(ctx context.Context, b backend.Backend, job Job, progress []Progress)
 	found := Found{}
 	h := xxhash.New()
 	for i := range job.Plan.Producers {
-		n, err := match(job, i, progress[i], parts[int32(i)])
+		n, err := match(job, i, progress[i], parts[int32(i)], pairs[int32(i)])
 		if err != nil {
 			return Found{}, err
 		}
 		delete(parts, int32(i))
+		delete(pairs, int32(i))
 		done := append(append(script.Done{}, job.Done[i]...), n)
 		found.Done = append(found.Done, done)
 		_, _ = fmt.Fprint(h, done) // a hash never fails
 	}
-	if len(parts) > 0 {
-		return Found{}, violation(crash.Prefix, "there are partitions that nobody appended to: %v", maps.Keys(parts))
+	if len(parts)+len(pairs) > 0 {
+		return Found{}, violation(crash.Prefix, "there are partitions that nobody appended to: %v, %v",
+			slices.Collect(maps.Keys(parts)), slices.Collect(maps.Keys(pairs)))
 	}
 	found.State = h.Sum64()
 	return found, nil
@@ -66,13 +69,18 @@ func violation(c crash.Check, format string, args ...any) *crash.Violation {
 	return &crash.Violation{Check: c, Detail: fmt.Sprintf(format, args...)}
 }
 
-// match finds after how many of a producer's operations its partition is as it was read.
-func match(job Job, producer int, p Progress, got contents) (int, error) {
+// match finds after how many of a producer's operations its partition, and the pair of that, are
+// as they were read.
+func match(job Job, producer int, p Progress, got, pair contents) (int, error) {
 	s := job.Plan.State(producer, job.Done[producer])
-	nearest, lost := "", -1
+	nearest, lost, torn := "", -1, ""
 	for n := 0; ; n++ {
 		differs := s.Differs(got.first, got.next, got.records)
 		must := max(p.Acked, p.Seen)
+		if apart := s.PairDiffers(pair.first, pair.next, pair.records); differs == "" && apart != "" {
+			differs = "as it was, but not its pair: " + apart
+			torn = fmt.Sprintf("partition %d is as after operation %d, and its pair not: %s", producer, n, apart)
+		}
 		switch {
 		case differs == "" && n >= must:
 			return n, nil
@@ -87,6 +95,8 @@ func match(job Job, producer int, p Progress, got contents) (int, error) {
 		s = s.After(job.Plan.Op(producer, n, s))
 	}
 	switch {
+	case torn != "" && lost < 0:
+		return 0, violation(crash.AtomicTransaction, "%s", torn)
 	case lost >= p.Acked:
 		return 0, violation(crash.ReadersDurable, "partition %d holds %d operations of its round, a reader saw %d", producer, lost, p.Seen)
 	case lost >= 0:
@@ -101,37 +111,38 @@ type contents struct {
 	records     []wal.Record
 }
 
-// readAll reads a log, opened read-only.
-func readAll(ctx context.Context, b backend.Backend, dir string) (map[int32]contents, error) {
-	parts := map[int32]contents{}
+// readAll reads a log, opened read-only: the producers' partitions, and their pairs.
+func readAll(ctx context.Context, b backend.Backend, dir string) (parts, pairs map[int32]contents, err error) {
+	parts, pairs = map[int32]contents{}, map[int32]contents{}
+	topics := map[string]map[int32]contents{script.Topic: parts, script.PairTopic: pairs}
 	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly())
 	switch {
 	case errors.Is(err, wal.ErrNotLog), errors.Is(err, fs.ErrNotExist):
-		return parts, nil
+		return parts, pairs, nil
 	case errors.Is(err, wal.ErrDamaged):
-		return nil, violation(crash.TornIsNotDamage, "open: %v", err)
+		return nil, nil, violation(crash.TornIsNotDamage, "open: %v", err)
 	case err != nil:
-		return nil, violation(crash.Recovers, "open: %v", err)
+		return nil, nil, violation(crash.Recovers, "open: %v", err)
 	}
 	defer func() { _ = m.Close() }() // of a read-only log: there is nothing to lose
 	for _, info := range m.Partitions() {
-		if info.Topic != script.Topic {
-			return nil, violation(crash.Prefix, "topic %q, which nobody used", info.Topic)
+		if topics[info.Topic] == nil {
+			return nil, nil, violation(crash.Prefix, "topic %q, which nobody used", info.Topic)
 		}
 		p, err := m.Lookup(info.Topic, info.Partition)
 		if err != nil {
-			return nil, violation(crash.Recovers, "%s/%d is listed and not found: %v", info.Topic, info.Partition, err)
+			return nil, nil, violation(crash.Recovers, "%s/%d is listed and not found: %v", info.Topic, info.Partition, err)
 		}
 		c := contents{first: p.FirstOffset(), next: p.NextOffset()}
 		for r, err := range p.Read(ctx, c.first) {
 			if err != nil {
-				return nil, violation(crash.TornIsNotDamage, "read %s behind %d records: %v", p, len(c.records), err)
+				return nil, nil, violation(crash.TornIsNotDamage, "read %s behind %d records: %v", p, len(c.records), err)
 			}
 			c.records = append(c.records, r)
 		}
-		parts[info.Partition] = c
+		topics[info.Topic][info.Partition] = c
 	}
-	return parts, nil
+	return parts, pairs, nil
 }
 
 // fingerprint is what tells whether the files below a directory have changed.

@@ -42,7 +42,7 @@ func Write(ctx context.Context, b backend.Backend, job Job, page *Page) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("partition %d: %w", i, err), m.Close())
 		}
-		p := &producer{job: &job, number: i, part: part, page: page, durable: job.Plan.Mode() != wal.FsyncPeriodic}
+		p := &producer{job: &job, number: i, m: m, part: part, page: page, durable: job.Plan.Mode() != wal.FsyncPeriodic}
 		producers.Go(func() { errs[i] = p.run(ctx) })
 		if i == 0 && !job.Unread {
 			readers.Go(func() { errs[len(errs)-1] = p.watch(stop) })
@@ -62,6 +62,7 @@ func Write(ctx context.Context, b backend.Backend, job Job, page *Page) error {
 type producer struct {
 	job    *Job
 	number int
+	m      *wal.Manager
 	part   *wal.Partition
 	page   *Page
 	// durable: what is acknowledged is durable.
@@ -97,6 +98,9 @@ func (p *producer) do(ctx context.Context, o script.Op) error {
 		p.pending, p.last = append(p.pending, ack), ack
 		return p.drain(ctx, p.job.Window-1)
 	}
+	if o.Kind == script.Transaction {
+		return p.transact(ctx, o)
+	}
 	if err := p.drain(ctx, 0); err != nil {
 		return err
 	}
@@ -121,6 +125,31 @@ func (p *producer) do(ctx context.Context, o script.Op) error {
 	if o.Kind != script.Append || p.durable {
 		return p.page.acked(p.number, p.settled)
 	}
+	return nil
+}
+
+// transact commits a transaction. The appends before it are acknowledged by then: it is to
+// fail where they did.
+func (p *producer) transact(ctx context.Context, o script.Op) error {
+	if err := p.drain(ctx, 0); err != nil {
+		return err
+	}
+	pair, err := p.m.Partition(script.PairTopic, int32(p.number))
+	if err != nil {
+		return err
+	}
+	tx, err := p.m.Begin()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(tx.Append(p.part, o.Records()...), tx.Append(pair, o.PairRecord())); err != nil {
+		return err
+	}
+	acks, err := tx.CommitAsync(ctx)
+	if err != nil {
+		return err
+	}
+	p.pending, p.last = append(p.pending, acks[0]), acks[0]
 	return nil
 }
 
