@@ -102,6 +102,11 @@ func (w *world) open(t tester) {
 	m, err := wal.Open(dataDir, w.options(w.disk)...)
 	require.NoError(t, err)
 	w.m = m
+	if w.dedicated { // a new log waits for its first files, also while the disk is stalled
+		for i := range partitions {
+			w.partition(t, i)
+		}
+	}
 }
 
 func (w *world) partition(t tester, i int) (*wal.Partition, *history) {
