@@ -9,13 +9,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/backend/inline"
 	"github.com/chronik-go/wal/core/backend/osdir"
+	"github.com/chronik-go/wal/core/backend/osfile"
 )
 
 // Backend has no state: everything belongs to a Dir.
@@ -42,13 +42,18 @@ func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	if err != nil {
 		return nil, errors.Join(err, self.Close())
 	}
-	return &dir{root: root, self: self, readOnly: o.ReadOnly}, nil
+	syncer, err := osfile.New(self)
+	if err != nil {
+		return nil, errors.Join(err, root.Close(), self.Close())
+	}
+	return &dir{root: root, self: self, syncer: syncer, readOnly: o.ReadOnly}, nil
 }
 
 // dir resolves names against a descriptor: its path may lead elsewhere by now.
 type dir struct {
 	root     *os.Root
 	self     *os.File // the same directory, for Sync and the lock
+	syncer   *osfile.Syncer
 	readOnly bool
 }
 
@@ -94,11 +99,14 @@ func (d *dir) Create(name string, size int64) (backend.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	created := d.file(f)
-	if err := errors.Join(f.Chmod(0o600), created.Resize(size)); err != nil {
-		return nil, errors.Join(err, f.Close(), d.root.Remove(name))
+	created, err := d.file(f)
+	if err == nil {
+		if err = errors.Join(f.Chmod(0o600), created.Resize(size)); err == nil {
+			return created, nil
+		}
+		created.syncer.Close()
 	}
-	return created, nil
+	return nil, errors.Join(err, f.Close(), d.root.Remove(name))
 }
 
 func (d *dir) Open(name string) (backend.File, error) {
@@ -118,7 +126,7 @@ func (d *dir) Open(name string) (backend.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.file(f), nil
+	return d.file(f)
 }
 
 func (d *dir) Rename(oldname, newname string) error {
@@ -135,7 +143,8 @@ func (d *dir) Remove(name string) error {
 	return d.root.Remove(name)
 }
 
-func (d *dir) Sync() error { return d.self.Sync() }
+// Sync fails for good once it failed, as that of a file.
+func (d *dir) Sync() error { return d.syncer.SyncContent(d.self.Sync) }
 
 func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) {
 	_, err := d.self.Stat() // is it closed?
@@ -145,25 +154,21 @@ func (d *dir) Queue(backend.QueueOptions) (backend.Queue, error) {
 	return inline.New(backend.Limits{Alignment: alignment}, carrier{d}), nil
 }
 
-func (d *dir) Close() error { return errors.Join(d.root.Close(), d.self.Close()) }
+func (d *dir) Close() error {
+	d.syncer.Close()
+	return errors.Join(d.root.Close(), d.self.Close())
+}
 
 // file is a File; its ReadAt is that of os.File.
 type file struct {
 	*os.File
 	dir    *dir
-	id     any // device and number
-	mu     sync.Mutex
-	failed error // of the first sync that failed
+	syncer *osfile.Syncer // fails for good, for all Files of the file, once a sync failed
 }
 
-// failures are the Files on which a sync failed, by id: what is lost is lost to every File of the
-// file. Each stays until it is closed; then the number may be another file's.
-var failures sync.Map
-
-func (d *dir) file(f *os.File) *file {
-	var st unix.Stat_t
-	_ = unix.Fstat(int(f.Fd()), &st) // of an open file: it does not fail
-	return &file{File: f, dir: d, id: [2]any{st.Dev, st.Ino}}
+func (d *dir) file(f *os.File) (*file, error) {
+	syncer, err := osfile.New(f)
+	return &file{File: f, dir: d, syncer: syncer}, err
 }
 
 // Size moves the position that no other call uses.
@@ -186,28 +191,11 @@ func (f *file) Resize(size int64) error {
 // Sync drops what the cache holds, too: pages that a failed write-back left there are wrong.
 func (f *file) Sync() error {
 	drop := func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) }
-	return errors.Join(f.flush(), control(f.File, drop))
-}
-
-// flush fails for good once it failed: the kernel tells of a lost page only once.
-func (f *file) flush() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if first, ok := failures.Load(f.id); ok && f.failed == nil {
-		return first.(*file).failed
-	}
-	if f.failed == nil {
-		if f.failed = f.File.Sync(); f.failed != nil && !errors.Is(f.failed, backend.ErrClosed) {
-			failures.Store(f.id, f)
-		}
-	}
-	return f.failed
+	return errors.Join(f.syncer.SyncContent(f.File.Sync), control(f.File, drop))
 }
 
 func (f *file) Close() error {
-	f.mu.Lock() // no flush is under way
-	defer f.mu.Unlock()
-	failures.CompareAndDelete(f.id, f)
+	f.syncer.Close()
 	return f.File.Close()
 }
 
@@ -244,7 +232,7 @@ func (c carrier) CarryOut(b *backend.Batch) {
 		f := w.File.(*file)
 		_, w.Err = f.WriteAt(w.Data, w.Offset) // all of it, or an error
 		if w.Sync && w.Err == nil {
-			w.Err = f.flush()
+			w.Err = f.syncer.Sync(f.File.Sync)
 		}
 	}
 }

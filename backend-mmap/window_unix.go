@@ -147,33 +147,36 @@ func (f *file) store(data []byte, offset int64) error {
 		err = fmt.Errorf("write %s at offset %d, %d bytes: %w", f.Path(), offset, len(data), err)
 	}
 	if errors.Is(err, ErrFault) {
-		f.Fail(err)
+		return f.Syncer().Fail(err)
 	}
 	return err
 }
 
 // flush makes a range of the file durable: the pages that it touches, no others.
 func (f *file) flush(from, to int64) error {
-	if err := f.Failure(); err != nil {
-		return err
-	}
 	page := int64(os.Getpagesize())
-	err := f.each(from/page*page, to, func(w *window, from, to int64) error {
-		return msync(w.mem[from-w.at : to-w.at])
+	err := f.Syncer().Sync(func() error {
+		err := f.each(from/page*page, to, func(w *window, from, to int64) error {
+			return msync(w.mem[from-w.at : to-w.at])
+		})
+		if err != nil {
+			return fmt.Errorf("sync %s: %w", f.Path(), err)
+		}
+		return nil
 	})
 	if err == nil && msyncLeavesCache {
 		err = f.SyncData()
 	}
-	if err != nil {
-		f.Fail(fmt.Errorf("sync %s: %w", f.Path(), err))
-	}
-	return f.Failure()
+	return err
 }
 
+// maxRetries bounds how often in a row a call may be interrupted.
+const maxRetries = 1000
+
 func msync(mem []byte) error {
-	for {
-		if err := unix.Msync(mem, unix.MS_SYNC); !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	err := unix.Msync(mem, unix.MS_SYNC)
+	for n := 0; errors.Is(err, unix.EINTR) && n < maxRetries; n++ {
+		err = unix.Msync(mem, unix.MS_SYNC)
 	}
+	return err
 }

@@ -14,7 +14,7 @@ func carryOut(b *backend.Batch) {
 		w := &ws[i]
 		f := w.File.(*file)
 		if w.Sync {
-			if w.Err = f.Failure(); w.Err != nil {
+			if w.Err = f.Syncer().Failure(); w.Err != nil {
 				continue
 			}
 		}

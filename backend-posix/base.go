@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/osfile"
 )
 
 // Dir is what OpenDir returns, for backends that are built on this one: they take its names,
@@ -30,14 +31,15 @@ type File interface {
 	// Descriptors are those to write with through the page cache and past it; the latter is
 	// -1 where the Dir is not direct. They are valid between Use and Done.
 	Descriptors() (buffered, direct int)
-	// Failure is the error of an earlier sync, also of another open File of the same file,
-	// after which no other one counts. Fail notes one.
-	Failure() error
-	Fail(err error)
+	// Syncer knows of the syncs of the file that failed. It is to be told of others.
+	Syncer() *osfile.Syncer
 	// SyncData makes the file's data durable as Sync does, but leaves the page cache alone.
 	SyncData() error
 	// Reserve takes real blocks for a range of the file, which keeps what it holds.
 	Reserve(offset, n int64) error
+	// Refused says whether an error of a direct write that is its own sync is lack of space for the
+	// write, given what is left of it: then no sync has failed.
+	Refused(err error, left []byte, offset int64) bool
 	// CheckWrite refuses a write that is not aligned, or outside the file. The file need not
 	// be in use.
 	CheckWrite(w *backend.Write) error
@@ -53,11 +55,10 @@ var (
 func (d *dir) Direct() bool   { return d.direct }
 func (d *dir) Alignment() int { return d.alignment }
 
-func (f *file) Use() error     { return f.enter() }
-func (f *file) Done()          { f.leave() }
-func (f *file) Path() string   { return f.path }
-func (f *file) Failure() error { return f.failure() }
-func (f *file) Fail(err error) { f.fail(err) }
+func (f *file) Use() error             { return f.enter() }
+func (f *file) Done()                  { f.leave() }
+func (f *file) Path() string           { return f.path }
+func (f *file) Syncer() *osfile.Syncer { return f.syncer }
 
 func (f *file) SyncData() error {
 	if err := f.enter(); err != nil {

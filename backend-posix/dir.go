@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/osfile"
 )
 
 // dir is one open directory. Everything in it is reached through the directory's
@@ -120,7 +121,7 @@ func (d *dir) create(name string, size int64) (*file, error) {
 	}
 	f, err := d.newFile(name, buffered)
 	if err == nil {
-		err = extend(buffered, 0, size)
+		err = extend(buffered, f.datasync, 0, size)
 		f.size.Store(size)
 	}
 	if err == nil && d.direct {
@@ -172,7 +173,7 @@ func (d *dir) open(name string) (*file, error) {
 // newFile makes the file of a descriptor; it is to be released also if there is an error.
 func (d *dir) newFile(name string, buffered *os.File) (f *file, err error) {
 	f = &file{dir: d, path: filepath.Join(d.path, name), buffered: buffered}
-	f.id, err = idOf(buffered)
+	f.syncer, err = osfile.New(buffered)
 	return f, err
 }
 

@@ -66,3 +66,16 @@ func (h *dirHandle) openDirect(name string, buffered *os.File) (*os.File, error)
 	_ = unix.SetNonblock(fd, false) // it was for opening a FIFO only
 	return os.NewFile(uintptr(fd), name), nil
 }
+
+// Refused tells lack of space for a write from that for pages in the cache, which its sync is told
+// of: then there is space to write once more.
+func (f *file) Refused(err error, left []byte, offset int64) bool {
+	if !spaceError(err) || errors.Is(err, unix.EFBIG) || f.direct == nil {
+		return spaceError(err)
+	}
+	err = retry(func() error {
+		_, err := unix.Pwrite(int(f.direct.Fd()), left[:min(len(left), directAlignment)], offset)
+		return err
+	})
+	return spaceError(err)
+}

@@ -13,3 +13,6 @@ func probeDirect(*dirHandle) error {
 }
 
 func (*dirHandle) openDirect(string, *os.File) (*os.File, error) { return nil, probeDirect(nil) }
+
+// Refused has no direct writes to tell about.
+func (*file) Refused(err error, _ []byte, _ int64) bool { return spaceError(err) }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/osfile"
 )
 
 // errReplaced says that a name led to two files in a row.
@@ -22,8 +24,9 @@ const safeOpen = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 // dirHandle is a directory's descriptor. Each method is one system call, or a few,
 // relative to it.
 type dirHandle struct {
-	f  *os.File
-	fd int
+	f      *os.File
+	fd     int
+	syncer *osfile.Syncer
 }
 
 func openDirHandle(path string) (*dirHandle, error) {
@@ -31,12 +34,24 @@ func openDirHandle(path string) (*dirHandle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dirHandle{f: f, fd: int(f.Fd())}, nil
+	syncer, err := osfile.New(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &dirHandle{f: f, fd: int(f.Fd()), syncer: syncer}, nil
 }
 
-func (h *dirHandle) close() error { return h.f.Close() }
+func (h *dirHandle) close() error {
+	h.syncer.Close()
+	return h.f.Close()
+}
 
-func (h *dirHandle) sync() error { return h.f.Sync() }
+// sync fails for good once it failed.
+func (h *dirHandle) sync() error {
+	return h.syncer.SyncContent(func() error {
+		return retry(func() error { return unix.Fsync(h.fd) })
+	})
+}
 
 // names reads through a descriptor of its own: the position in the directory
 // belongs to the descriptor, and List may run concurrently.
@@ -133,11 +148,17 @@ func openat(dirfd int, name string, flags int, mode uint32) (fd int, err error) 
 	return fd, err
 }
 
+// maxRetries bounds how often in a row a call may be interrupted, or say "try again". A regular
+// file says it rarely if ever; one that says it for ever must not hang the log.
+const maxRetries = 1000
+
 // retry repeats a call that a signal interrupted; the Go runtime sends itself many.
 func retry(call func() error) error {
-	for {
+	for range maxRetries {
 		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
+		runtime.Gosched()
 	}
+	return call()
 }

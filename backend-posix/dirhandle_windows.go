@@ -23,10 +23,11 @@ var errReplaced = errors.New("the file was replaced while it was being opened")
 // directory may be renamed, and opens files such that they may be renamed and
 // removed while open.
 type dirHandle struct {
-	root *os.Root
-	path string
-	mu   sync.Mutex
-	held windows.Handle // the lock file, 0 without
+	root   *os.Root
+	path   string
+	mu     sync.Mutex
+	held   windows.Handle // the lock file, 0 without
+	failed error          // of the first sync that failed
 }
 
 func openDirHandle(path string) (*dirHandle, error) {
@@ -45,8 +46,20 @@ func (h *dirHandle) close() error {
 	return err
 }
 
-// sync flushes the directory's own handle, which takes one that may write.
+// sync fails for good once it failed.
 func (h *dirHandle) sync() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed == nil {
+		if err := h.flush(); err != nil {
+			h.failed = fmt.Errorf("%w: %w", backend.ErrSync, err)
+		}
+	}
+	return h.failed
+}
+
+// flush flushes the directory's own handle, which takes one that may write.
+func (h *dirHandle) flush() error {
 	name, err := windows.UTF16PtrFromString(h.path)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -79,18 +80,38 @@ func (x *executor) writeRun(ws []backend.Write, durable bool) {
 	}
 }
 
-// writeEntered returns how much was written, and durable if that was asked for.
+// writeEntered returns how much was written, and durable if that was asked for. A write that is
+// its own sync is reported after the syncs that are in progress: of a device whose cache is gone
+// each of them may be told, or one.
 func (x *executor) writeEntered(f *file, ws []backend.Write, durable bool) (int64, error) {
-	if durable {
-		if err := f.failure(); err != nil {
-			return 0, err
+	if !durable {
+		return x.vec.write(f, ws, false)
+	}
+	if err := f.syncer.Failure(); err != nil {
+		return 0, err
+	}
+	n, err := x.vec.write(f, ws, true)
+	if err != nil && !errors.Is(err, backend.ErrSync) && !refused(f, ws, n, err) {
+		return n, f.syncer.Fail(fmt.Errorf("write %s: %w", f.path, err))
+	}
+	if err == nil {
+		if err = f.syncer.Settled(); err != nil {
+			n = 0
 		}
 	}
-	n, err := x.vec.write(f, ws, durable)
-	if err != nil && durable && !spaceError(err) {
-		f.fail(fmt.Errorf("an earlier write to %s failed: %w", f.path, err))
-	}
 	return n, err
+}
+
+// refused is File.Refused for writes that failed behind the first done bytes.
+func refused(f *file, ws []backend.Write, done int64, err error) bool {
+	for i := range ws {
+		if n := int64(len(ws[i].Data)); done >= n {
+			done -= n
+			continue
+		}
+		return f.Refused(err, ws[i].Data[done:], ws[i].Offset+done)
+	}
+	return false
 }
 
 // syncFiles makes the writes with Sync durable: one sync for each file.

@@ -7,8 +7,8 @@ import (
 )
 
 // extend grows a file from one size to another, reading as zeros and with space
-// reserved, so that no later write inside the size meets a full disk.
-func extend(f *os.File, from, to int64) error {
+// reserved, so that no later write inside the size meets a full disk. sync syncs the file.
+func extend(f *os.File, sync func() error, from, to int64) error {
 	if from == to {
 		return nil
 	}
@@ -16,10 +16,14 @@ func extend(f *os.File, from, to int64) error {
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	return writeZeros(f, from, to)
+	if err := writeZeros(f, from, to); err != nil {
+		return err
+	}
+	// A network file system may tell only here that there is no space.
+	return sync()
 }
 
-// writeZeros reserves space the way every file system understands.
+// writeZeros takes space the way every file system understands.
 func writeZeros(f *os.File, from, to int64) error {
 	zeros := make([]byte, min(1<<20, to-from))
 	for off := from; off < to; {

@@ -6,10 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 
 	"github.com/chronik-go/wal/core/backend"
+	"github.com/chronik-go/wal/core/backend/osfile"
 )
 
 // file is one open file: a buffered descriptor that reads, and, where the directory
@@ -21,24 +21,14 @@ type file struct {
 	path     string // its name when it was opened, for messages only
 	buffered *os.File
 	direct   *os.File // nil: writes go through buffered
-	id       fileID
+	syncer   *osfile.Syncer
 
 	// size is what this file was last known to measure. Each Submit compares with it, and
 	// must not ask the kernel: on Linux since 6.13 (multigrain timestamps) a stat makes
 	// the next write change the inode, which made a synced write of 4 KiB half slower
 	// again, see docs/performance.md.
 	size atomic.Int64
-
-	// syncMu makes "the sync failed" and the note of it one step. A failure is
-	// reported once per descriptor: with two syncs at the same time one gets it and
-	// the other gets nil for data that is just as lost.
-	syncMu   sync.Mutex
-	failed   atomic.Pointer[error] // the first failure of a sync
-	released bool                  // guarded by failures.mu
 }
-
-// fileID is the device and the number of a file.
-type fileID struct{ dev, ino uint64 }
 
 var _ backend.File = (*file)(nil)
 
@@ -100,7 +90,7 @@ func (f *file) Resize(size int64) error {
 	}
 	if size <= old {
 		err = f.buffered.Truncate(size)
-	} else if err = extend(f.buffered, old, size); err != nil {
+	} else if err = extend(f.buffered, f.syncData, old, size); err != nil {
 		err = errors.Join(err, f.buffered.Truncate(old))
 	}
 	if err != nil {
@@ -118,7 +108,7 @@ func (f *file) Sync() error {
 	defer f.leave()
 	// Another File's failure is none of this one: nothing is claimed of what that one wrote,
 	// and what is left of it will be read.
-	if err := f.syncUnless(f.ownFailure); err != nil {
+	if err := f.syncer.SyncContent(f.datasync); err != nil {
 		return err
 	}
 	// Pages that failed to be written, in this process or an earlier one, are clean
@@ -132,42 +122,13 @@ func (f *file) Sync() error {
 
 // syncData makes everything written to the file durable, once entered. After it
 // failed it fails for good: see the package comment.
-func (f *file) syncData() error { return f.syncUnless(f.failure) }
+func (f *file) syncData() error { return f.syncer.Sync(f.datasync) }
 
-// syncUnless syncs, unless there is a failure by then.
-func (f *file) syncUnless(failure func() error) error {
-	f.syncMu.Lock()
-	defer f.syncMu.Unlock()
-	if err := failure(); err != nil {
-		return err
-	}
+func (f *file) datasync() error {
 	if err := datasync(f.buffered); err != nil {
-		f.fail(f.wrap("sync", err))
-	}
-	return failure()
-}
-
-// failure returns the error of an earlier sync, of the same file by another one too
-// that is open.
-func (f *file) failure() error {
-	if err := f.ownFailure(); err != nil {
-		return err
-	}
-	return failed.of(f)
-}
-
-func (f *file) ownFailure() error {
-	if err := f.failed.Load(); err != nil {
-		return *err
+		return f.wrap("sync", err)
 	}
 	return nil
-}
-
-// fail notes that a sync, or a write that was its own sync, failed.
-func (f *file) fail(err error) {
-	if f.failed.CompareAndSwap(nil, &err) {
-		failed.add(f)
-	}
 }
 
 func (f *file) Close() error {
@@ -178,7 +139,9 @@ func (f *file) Close() error {
 }
 
 func (f *file) release() error {
-	failed.remove(f)
+	if f.syncer != nil {
+		f.syncer.Close()
+	}
 	err := f.buffered.Close()
 	if f.direct != nil {
 		err = errors.Join(err, f.direct.Close())

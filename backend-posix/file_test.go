@@ -18,6 +18,7 @@ func TestFailedSyncStays(t *testing.T) {
 		d := openDir(t, b, tempDir(t), backend.DirOptions{})
 		f, other, q := create(t, d, "f", 4096), create(t, d, "other", 4096), openQueue(t, d)
 		buf := buffer(t, q, 4096)
+		witness := openFile(t, d, "f")
 
 		// A pipe cannot be synced: the same as a device that fails, once.
 		r, w, err := os.Pipe()
@@ -25,7 +26,7 @@ func TestFailedSyncStays(t *testing.T) {
 		good := f.(*file).buffered
 		f.(*file).buffered = w
 		first := f.Sync()
-		require.Error(t, first)
+		require.ErrorIs(t, first, backend.ErrSync)
 		f.(*file).buffered = good
 		require.NoError(t, r.Close())
 		require.NoError(t, w.Close())
@@ -48,6 +49,8 @@ func TestFailedSyncStays(t *testing.T) {
 		assert.ErrorIs(t, carryOut(t, q, backend.Write{File: again, Sync: true}).Failed(), first)
 		assert.ErrorIs(t, carryOut(t, q, writes(again)...).Failed(), first)
 		require.NoError(t, f.Close())
+		assert.ErrorIs(t, carryOut(t, q, writes(witness)...).Failed(), first, "it may have written what is lost")
+		require.NoError(t, witness.Close())
 		assert.NoError(t, carryOut(t, q, writes(again)...).Failed(), "whoever had to know that it failed has closed it")
 	})
 }
@@ -85,22 +88,4 @@ func TestFailedSyncedWriteStays(t *testing.T) {
 		}
 		assert.NoError(t, carryOut(t, q, one).Failed(), "a write without Sync promises nothing")
 	})
-}
-
-// A failure that comes when the file is closed must not stay: the number of the file may be
-// another one's by then.
-func TestFailureEndsWithTheFile(t *testing.T) {
-	d := openDir(t, New(WithDirect(DirectOff)), tempDir(t), backend.DirOptions{})
-	f := create(t, d, "f", 4096)
-	g := openFile(t, d, "f").(File)
-	f.(File).Fail(os.ErrInvalid)
-	assert.ErrorIs(t, g.Failure(), os.ErrInvalid)
-	assert.NoError(t, create(t, d, "other", 4096).(File).Failure())
-	require.NoError(t, f.Close())
-	assert.NoError(t, g.Failure())
-	late := openFile(t, d, "f").(File)
-	require.NoError(t, late.Close())
-	late.Fail(os.ErrInvalid)
-	assert.NoError(t, g.Failure())
-	assert.Zero(t, failed.n.Load())
 }

@@ -27,8 +27,10 @@
 // reports the first failure and asks the device for nothing. The kernel reports a
 // lost page once and then forgets it, so a second try would return success without
 // the data (known as fsyncgate). So does each write with Sync through another File
-// of the same file, until the one that failed is closed; its Sync may succeed, and
-// it then reads what the device kept.
+// of the same file, until all are closed that were open then; its Sync may succeed, and
+// it then reads what the device kept. A sync, or a write that is its own, is reported
+// after the syncs of the file that are in progress: one of them may be told for all.
+// A directory whose sync failed stays failed too, until it is closed.
 // Lack of space (ENOSPC, EDQUOT, EFBIG) reported by a write loses nothing that was
 // written before, and does not do this.
 //

@@ -85,8 +85,8 @@ func TestSystemCalls(t *testing.T) {
 	path := t.TempDir()
 	calls, _ := trace(t, path)
 	for mark, want := range map[string][]string{
-		"mkdir": {"mkdir direct", "fsync direct", "fsync ", "mkdir direct/a", "fsync direct/a", "fsync direct"},
-		"again": {"fsync direct", "fsync "}, // what is above what is there already
+		"mkdir": {"mkdir direct", "fsync direct", "fsync ", "mkdir direct/a", "fsync direct/a", "fsync direct", "fstat direct/a"},
+		"again": {"fsync direct", "fsync ", "fstat direct/a"}, // what is above what is there already
 
 		"direct/create":     {"fstat direct/a/f", "fstat direct/a/f", "fallocate direct/a/f", "fstat direct/a/f", "fstat direct/a/f"},
 		"direct/sync":       {"pwritev2 direct/a/f RWF_DSYNC"},

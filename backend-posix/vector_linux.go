@@ -14,13 +14,8 @@ import (
 	"github.com/chronik-go/wal/core/backend"
 )
 
-const (
-	// maxVector is the kernel's limit (IOV_MAX) on the pieces of one system call.
-	maxVector = 1024
-	// maxRetries bounds how often in a row a call may say "try again". A regular file
-	// says it rarely if ever; one that says it for ever must not hang the log.
-	maxRetries = 1000
-)
+// maxVector is the kernel's limit (IOV_MAX) on the pieces of one system call.
+const maxVector = 1024
 
 // vector is the list of pieces for a vectored write.
 type vector struct {

@@ -16,6 +16,8 @@ type bell struct {
 	armed bool
 	// called: somebody rang and was not answered yet. asleep: the queue waits, or is about to.
 	called, asleep atomic.Bool
+	// news: a sync has ended that was not taken in yet. Nobody else is woken by it.
+	news atomic.Bool
 	// mu keeps a ring after close from writing to another file.
 	mu     sync.Mutex
 	closed bool
@@ -38,6 +40,17 @@ func (b *bell) ring() {
 	}
 }
 
+// tell has the queue look for syncs that have ended.
+func (b *bell) tell() {
+	b.news.Store(true)
+	if b.asleep.Load() {
+		b.poke()
+	}
+}
+
+// told reports whether there is news since it was last asked.
+func (b *bell) told() bool { return b.news.CompareAndSwap(true, false) }
+
 // poke makes the ring's poll complete.
 func (b *bell) poke() {
 	b.mu.Lock()
@@ -50,10 +63,10 @@ func (b *bell) poke() {
 // answer reports whether somebody rang since it was last asked.
 func (b *bell) answer() bool { return b.called.CompareAndSwap(true, false) }
 
-// sleep reports whether the queue may go to sleep: nobody rang.
+// sleep reports whether the queue may go to sleep: nobody rang, and there is no news.
 func (b *bell) sleep() bool {
 	b.asleep.Store(true)
-	if b.called.Load() {
+	if b.called.Load() || b.news.Load() {
 		b.asleep.Store(false)
 		return false
 	}

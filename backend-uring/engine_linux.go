@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,10 @@ type engine struct {
 	held    []*file  // whose descriptors are in requests that the kernel has not taken
 	broken  error    // why the ring can no longer be used
 	vectors []unix.Iovec
+
+	mu     sync.Mutex
+	synced []*syncOp // ended, and not taken in yet
+	taken  []*syncOp // memory of the list, to be used again
 }
 
 // newEngine makes an engine with room for so many requests at once, and setup flags that it
@@ -42,7 +47,6 @@ func newEngine(entries uint32, without Feature, extra uint32) (*engine, error) {
 // The parts of a request's user data: flight, kind, place.
 const (
 	tagWrite = 1 << 32
-	tagSync  = 2 << 32
 	tagBell  = 3 << 32
 	tagKinds = 3 << 32
 )
@@ -106,22 +110,6 @@ func (e *engine) putWrite(fl *flight, i int) {
 // maxWrite is the most that the kernel writes at once (MAX_RW_COUNT).
 const maxWrite = 0x7ffff000
 
-// putSync puts a sync in place.
-func (e *engine) putSync(fl *flight, k int) {
-	t := tag(fl.place, tagSync, k)
-	if len(e.backlog) > 0 || e.ring.room() == 0 {
-		e.backlog = append(e.backlog, t)
-		return
-	}
-	s, ok := e.request(fl.syncs[k].file, t)
-	if !ok {
-		fl.endSync(k, fmt.Errorf("sync %s: %w", fl.syncs[k].file.Path(), backend.ErrClosed))
-		return
-	}
-	s.opcode, s.opFlags = opFsync, fsyncDatasync
-	e.ring.put(s)
-}
-
 // request begins a request about a file, and keeps its descriptor open until the kernel has
 // taken the request.
 func (e *engine) request(f *file, t uint64) (s sqe, ok bool) {
@@ -167,6 +155,7 @@ func (e *engine) turn() {
 	for c, ok := e.ring.next(); ok; c, ok = e.ring.next() {
 		e.complete(c)
 	}
+	e.takeSynced()
 }
 
 // putBacklog puts requests in place that had no room.
@@ -178,12 +167,8 @@ func (e *engine) putBacklog() {
 			e.backlog = append(slices.Clone(list[n:]), e.backlog...)
 			return
 		}
-		fl, i := e.flights[t>>40], int(uint32(t))
-		if t&tagKinds == tagWrite {
-			e.putWrite(fl, i)
-		} else {
-			e.putSync(fl, i)
-		}
+		fl := e.flights[t>>40]
+		e.putWrite(fl, int(uint32(t)))
 		if fl.left == 0 {
 			e.finish(fl)
 		}
@@ -198,14 +183,25 @@ func (e *engine) complete(c cqe) {
 		e.bell.rang()
 		return
 	}
-	fl, i := e.flights[c.userData>>40], int(uint32(c.userData))
-	if c.userData&tagKinds == tagWrite {
-		fl.wrote(e, i, c.res)
-	} else {
-		fl.synced(e, i, c.res)
-	}
+	fl := e.flights[c.userData>>40]
+	fl.wrote(e, int(uint32(c.userData)), c.res)
 	if fl.left == 0 {
 		e.finish(fl)
+	}
+}
+
+// takeSynced takes in the syncs that have ended.
+func (e *engine) takeSynced() {
+	if !e.bell.told() {
+		return
+	}
+	e.mu.Lock()
+	e.synced, e.taken = e.taken[:0], e.synced
+	e.mu.Unlock()
+	for _, s := range e.taken {
+		if s.end(); s.flight.left == 0 {
+			e.finish(s.flight)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -15,12 +14,13 @@ import (
 // flight is a batch on its way: one request for each write, which is its own sync, and one for
 // each file that is to be synced without a write, or once more. Its memory is used again.
 type flight struct {
-	place  int // in the engine's list
-	queue  *queue
-	batch  *backend.Batch
-	writes []writeOp
-	syncs  []syncOp
-	left   int // requests that have not completed for good
+	place   int // in the engine's list
+	queue   *queue
+	batch   *backend.Batch
+	writes  []writeOp
+	syncs   []*syncOp // of which the first planned ones are of this batch
+	planned int
+	left    int // requests that have not completed for good
 }
 
 // writeOp is how far a write has come.
@@ -30,29 +30,42 @@ type writeOp struct {
 	short bool
 }
 
-// syncOp is the sync of a file.
+// syncOp is the sync of a file, by a goroutine of its own: as a request it would take a thread of
+// the kernel, and of two rings that sync a file at the same time each would be told when its queue
+// is waited for, of a failure perhaps one.
 type syncOp struct {
-	file  *file
-	again int
+	flight *flight
+	file   *file
+	err    error
+	start  func() // run, made once: else each start would allocate it
+}
+
+// run syncs the file and tells the engine.
+func (s *syncOp) run(e *engine) {
+	s.err = s.file.SyncData()
+	e.mu.Lock()
+	e.synced = append(e.synced, s)
+	e.mu.Unlock()
+	e.bell.tell()
 }
 
 // begin plans the requests of a batch and puts the first ones in place.
 func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 	fl.queue, fl.batch, fl.left = q, b, 0
-	fl.writes, fl.syncs = fl.writes[:0], fl.syncs[:0]
+	fl.writes, fl.planned = fl.writes[:0], 0
 	for i := range b.Writes {
 		w := &b.Writes[i]
 		fl.writes = append(fl.writes, writeOp{})
 		f := w.File.(*file)
 		if w.Sync {
-			if w.Err = f.Failure(); w.Err != nil {
+			if w.Err = f.Syncer().Failure(); w.Err != nil {
 				continue
 			}
 		}
 		if len(w.Data) > 0 {
 			fl.left++
 		} else if w.Sync && !fl.willSync(f) {
-			fl.addSync(f)
+			fl.addSync(e, f)
 		}
 	}
 	for i := range b.Writes {
@@ -62,20 +75,25 @@ func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 		}
 		e.putWrite(fl, i)
 	}
-	for k := range fl.syncs {
-		e.putSync(fl, k)
+}
+
+// addSync starts a sync of a file.
+func (fl *flight) addSync(e *engine, f *file) {
+	if fl.planned == len(fl.syncs) {
+		s := &syncOp{flight: fl}
+		s.start = func() { s.run(e) }
+		fl.syncs = append(fl.syncs, s)
 	}
-}
-
-// addSync plans a sync of a file.
-func (fl *flight) addSync(f *file) {
-	fl.syncs = append(fl.syncs, syncOp{file: f})
+	s := fl.syncs[fl.planned]
+	fl.planned++
 	fl.left++
+	s.file = f
+	go s.start()
 }
 
-// willSync reports whether a sync of a file is planned.
+// willSync reports whether a sync of a file was started.
 func (fl *flight) willSync(f *file) bool {
-	return slices.ContainsFunc(fl.syncs, func(s syncOp) bool { return s.file == f })
+	return slices.ContainsFunc(fl.syncs[:fl.planned], func(s *syncOp) bool { return s.file == f })
 }
 
 // wrote takes in the completion of a write.
@@ -100,12 +118,14 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 		}
 		w.Err = writeThroughCache(w, op.done+int(res))
 	}
-	if w.Err != nil {
+	switch {
+	case w.Err != nil:
 		fl.failed(w, op.done)
-	} else if op.short && w.Sync {
+	case op.short && w.Sync:
 		// What the parts were synced by covers each its own; the whole is synced once more.
-		fl.addSync(w.File.(*file))
-		e.putSync(fl, len(fl.syncs)-1)
+		fl.addSync(e, w.File.(*file))
+	case w.Sync:
+		w.Err = w.File.(*file).Syncer().Settled()
 	}
 	fl.left--
 }
@@ -126,46 +146,32 @@ func tryAgain(err error) bool { return errors.Is(err, unix.EINTR) || errors.Is(e
 func (fl *flight) failed(w *backend.Write, done int) {
 	f := w.File.(*file)
 	err := w.Err
+	if w.Sync && !errors.Is(err, backend.ErrSync) && !f.refused(err, w, done) {
+		err = f.Syncer().Fail(err)
+	}
 	w.Err = fmt.Errorf("write %s at offset %d, %d bytes, %d of them written: %w", f.Path(), w.Offset, len(w.Data), done, err)
-	if w.Sync && !noSpace(err) {
-		f.Fail(fmt.Errorf("an earlier write to %s failed: %w", f.Path(), err))
+}
+
+// refused is posix.File.Refused, for a file that may be closed.
+func (f *file) refused(err error, w *backend.Write, done int) bool {
+	if f.Use() != nil {
+		return false
 	}
+	defer f.Done()
+	return f.Refused(err, w.Data[done:], w.Offset+int64(done))
 }
 
-// noSpace reports whether a write was refused for lack of space: it leaves what was written
-// before as it was.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
-}
-
-// synced takes in the completion of a sync.
-func (fl *flight) synced(e *engine, k int, res int32) {
-	s := &fl.syncs[k]
-	switch {
-	case res < 0 && tryAgain(errnoOf(res)) && s.again < maxAgain:
-		s.again++
-		e.putSync(fl, k)
-		return
-	case res < 0:
-		err := fmt.Errorf("sync %s: %w", s.file.Path(), errnoOf(res))
-		s.file.Fail(err)
-		fl.endSync(k, err)
-		return
-	}
-	// Another queue may have had the error of this file's pages reported to it.
-	fl.endSync(k, s.file.Failure())
-}
-
-// endSync ends a sync, with an error for all writes that wanted it.
-func (fl *flight) endSync(k int, err error) {
+// end ends a sync, and gives its error to all writes that wanted it.
+func (s *syncOp) end() {
+	fl := s.flight
 	fl.left--
-	if err == nil {
+	if s.err == nil {
 		return
 	}
 	for i := range fl.batch.Writes {
 		w := &fl.batch.Writes[i]
-		if w.Sync && w.File == backend.File(fl.syncs[k].file) && w.Err == nil {
-			w.Err = err
+		if w.Sync && w.File == backend.File(s.file) && w.Err == nil {
+			w.Err = s.err
 		}
 	}
 }
@@ -180,9 +186,10 @@ func writeThroughCache(w *backend.Write, done int) error {
 	}
 	defer f.Done()
 	fd, _ := f.Descriptors()
-	for done < len(w.Data) {
+	for again := 0; done < len(w.Data); {
 		n, err := unix.Pwrite(fd, w.Data[done:], w.Offset+int64(done))
-		if errors.Is(err, unix.EINTR) {
+		if tryAgain(err) && again < maxAgain {
+			again++
 			continue
 		}
 		if err != nil {
@@ -191,7 +198,7 @@ func writeThroughCache(w *backend.Write, done int) error {
 		done += n
 	}
 	if w.Sync {
-		return unix.Fdatasync(fd)
+		return f.SyncData()
 	}
 	return nil
 }

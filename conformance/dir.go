@@ -55,6 +55,8 @@ func dirChecks() []check {
 			says: "[D20] It works on a read-only Dir."},
 		{group: groupDir, name: "QueuesAreIndependent", run: checkQueuesApart,
 			says: "[D21] A Dir can have several, which know nothing of each other."},
+		durable(groupDir, "SyncFailsForGood",
+			"[D22] After it failed it fails until the Dir is closed: another call could succeed without what the first one lost."),
 		durable(groupDir, "SyncKeepsNames",
 			"[D19] Every Create, Rename and Remove that returned before it began is durable when it returns nil; of others each survives a crash as a whole or not at all."),
 	}

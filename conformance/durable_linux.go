@@ -25,6 +25,8 @@ var durables = map[string]func(*crashing){
 	"SyncedWritesAreDurable": (*crashing).syncedWrites,
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,
+	"SyncWithoutSpace":       (*crashing).syncWithoutSpace,
+	"SyncFailsForGood":       (*crashing).syncFailsForGood,
 	"CreateReserves":         (*crashing).createReserves,
 	"ResizeReserves":         (*crashing).resizeReserves,
 }

@@ -30,6 +30,8 @@ func errorChecks() []check {
 			says: "[E6] Close may be called while other methods of the same Dir or File run: each of them does its work on that Dir or File, or fails wrapping [ErrClosed]."},
 		{group: groupErrors, name: "NegativeNumbers", run: checkNegative,
 			says: "[E7] A negative size or offset is an error."},
+		{group: groupErrors, name: "CallsDoNotWaitForClose", run: checkCallsBesideClose,
+			says: "[E8] Close may wait for calls that run and batches in flight. Calls that come meanwhile do not wait for it."},
 	}
 }
 

@@ -154,3 +154,46 @@ func checkClosed(t *T) {
 		require.ErrorIs(t, err, backend.ErrClosed, what)
 	}
 }
+
+// checkCallsBesideClose makes calls while Close waits: for a batch in flight, and for whoever looks
+// at the file.
+func checkCallsBesideClose(t *T) {
+	d := t.newDir()
+	q := t.queue(d, 2)
+	f := t.create(d, "f", block)
+	t.submit(q, backend.Write{File: f, Sync: true})
+	closed := t.closeBeside(f)
+	sync := &backend.Batch{Writes: []backend.Write{{File: f, Sync: true}}}
+	t.soon("Submit while Close waits", func() {
+		if q.Limits().Depth > 1 && q.Submit(sync) == nil {
+			t.waitBatch(q)
+		}
+	})
+	t.waitBatch(q)
+	t.soon("Close without a batch in flight", func() { require.NoError(t, <-closed) })
+
+	g := t.create(d, "g", block)
+	v, ok := g.(backend.Viewer)
+	if !ok {
+		return
+	}
+	t.soon("calls of who looks while Close waits", func() {
+		closed = nil
+		require.NoError(t, v.View(0, block, func([]byte) {
+			closed = t.closeBeside(g)
+			_, _ = g.Size() // it may be closed
+			_ = v.View(0, 1, func([]byte) {})
+		}))
+		require.NoError(t, <-closed)
+	})
+}
+
+// closeBeside closes a file on another goroutine, and gives that the time to come to where it waits.
+func (t *T) closeBeside(f backend.File) chan error {
+	closed := make(chan error, 1)
+	go func() { closed <- f.Close() }()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	return closed
+}

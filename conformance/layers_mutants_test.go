@@ -262,6 +262,16 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Queue/FailedSyncs"},
 	},
 	{
+		name: "SyncErrorBare", what: "a sync that finds no space looks like a write that is refused", direct: posix.DirectOff,
+		bug:      bug{queue: func(b *backend.Batch) { queuePlain(b, pwrite, datasync) }},
+		caughtBy: []string{"Queue/SyncWithoutSpace"},
+	},
+	{
+		name: "DirSyncForgiven", what: "after a sync of a directory that failed the success of the next one is believed", direct: posix.DirectOff,
+		bug:      bug{syncDir: func(d *mutantDir, _ string) error { return syncFile(d.path) }},
+		caughtBy: []string{"Dir/SyncFailsForGood"},
+	},
+	{
 		name: "ShortWritePassedOver", what: "a short write counts as complete", direct: posix.DirectOff,
 		bug: bug{queue: func(b *backend.Batch) {
 			queuePlain(b, func(f *os.File, w *backend.Write) error {

@@ -1,6 +1,10 @@
 package conformance
 
-import "github.com/chronik-go/wal/core/backend"
+import (
+	"sync"
+
+	"github.com/chronik-go/wal/core/backend"
+)
 
 func viewMutants() []mutant {
 	list := []mutant{
@@ -35,6 +39,23 @@ func viewMutants() []mutant {
 				return f.File.Close()
 			}}},
 	}
+	var guard sync.RWMutex
+	list = append(list, mutant{breaks: "a call waits for a Close that waits for who calls", check: "Errors/CallsDoNotWaitForClose", hooks: hooks{
+		view: func(f *brokenFile, off int64, n int, look func([]byte)) error {
+			guard.RLock()
+			defer guard.RUnlock()
+			return f.File.(backend.Viewer).View(off, n, look)
+		},
+		size: func(f *brokenFile) (int64, error) {
+			guard.RLock()
+			defer guard.RUnlock()
+			return f.File.Size()
+		},
+		closeFile: func(f *brokenFile) error {
+			guard.Lock()
+			defer guard.Unlock()
+			return f.File.Close()
+		}}})
 	if viewUnguarded != nil {
 		list = append(list, mutant{
 			breaks: "a fault in what is looked at ends the process", check: "File/ViewsFailAlone", system: true,

@@ -57,7 +57,9 @@ func queueChecks() []check {
 		durable(groupQueue, "SyncWithoutData",
 			"[Q22] Sync without Data makes durable every write to the file that Wait returned before the batch was submitted; of writes of the same batch it promises nothing."),
 		durable(groupQueue, "FailedSyncs",
-			"[Q24] After an error of a write with Sync the backend does not sync that file again of its own accord, and reports no later sync of that File as done that is not, nor, while that File is open, a write with Sync through another one of the same file."),
+			"[Q24] After a sync of the file that failed, by this write or another one, the backend does not sync it again of its own accord, and reports no later write with Sync as done that is not, through whichever File, until all are closed that were open when it failed."),
+		durable(groupQueue, "SyncWithoutSpace",
+			"[Q25] The error of a sync that finds no space wraps ErrSync: with delayed allocation that is what becomes of writes that succeeded."),
 	}
 }
 

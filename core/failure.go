@@ -124,8 +124,12 @@ func noSpace(err error) error {
 	return fmt.Errorf("%w: free some, or truncate partitions: %w", ErrNoSpace, err)
 }
 
-// isNoSpace reports whether an error is lack of space, a quota, or a file size limit.
+// isNoSpace reports whether an error is lack of space, a quota, or a file size limit, by which
+// nothing is lost. Of a sync it is a failure like any other.
 func isNoSpace(err error) bool {
+	if errors.Is(err, backend.ErrSync) {
+		return false
+	}
 	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
 		if errors.Is(err, e) {
 			return true

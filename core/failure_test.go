@@ -23,6 +23,7 @@ var failures = map[string]sim.Fault{
 	"short write":      {Op: sim.OpWrite, Name: anySegment, Short: true},
 	"sync":             {Op: sim.OpSync, Name: anySegment},
 	"sync, gate":       {Op: sim.OpSync, Name: anySegment, Gate: true},
+	"sync, no space":   {Op: sim.OpSync, Name: anySegment, Gate: true, Err: syscall.ENOSPC},
 	"submit":           {Op: sim.OpSubmit, Name: anySegment},
 	"header write":     {Op: sim.OpWrite, Name: "prepare-*"},
 	"header sync":      {Op: sim.OpSync, Name: "prepare-*", Gate: true},

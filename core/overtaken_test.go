@@ -129,7 +129,7 @@ func TestReaderGivesUpWhatIsVoid(t *testing.T) {
 		appendValues(t, p, 3)
 		ro := openReadOnly(t, disk)
 		q := lookup(t, ro, "t", 0)
-		disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Landed: true, Name: anySegment, Err: syscall.ENOSPC})
 		if truncates {
 			require.ErrorIs(t, p.TruncateAfter(bg, 0), wal.ErrNoSpace)
 		} else {
@@ -163,7 +163,7 @@ func TestFollowerIsToldOfWhatIsVoid(t *testing.T) {
 			must(m.Append(bg, "o", 0, record("needs the first segment")))
 			ro := openReadOnly(t, disk)
 			q := lookup(t, ro, "t", 0)
-			disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+			disk.Inject(sim.Fault{Op: sim.OpWrite, Landed: true, Name: anySegment, Err: syscall.ENOSPC})
 			_, err := p.Append(bg, record("void"))
 			require.ErrorIs(t, err, wal.ErrNoSpace)
 			require.NoError(t, ro.Refresh(bg))
@@ -212,7 +212,7 @@ func TestFollowerIsToldOfAFilledGap(t *testing.T) {
 				ro := openReadOnly(t, disk)
 				q := lookup(t, ro, "t", 0)
 				if void {
-					disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+					disk.Inject(sim.Fault{Op: sim.OpWrite, Landed: true, Name: anySegment, Err: syscall.ENOSPC})
 					_, err := m.Append(bg, "o", 0, record("void"))
 					require.ErrorIs(t, err, wal.ErrNoSpace)
 				}

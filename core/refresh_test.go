@@ -287,7 +287,7 @@ func TestFollowerOfAPartitionThatWasVoid(t *testing.T) {
 		m := open(t, disk)
 		must(m.Append(bg, "o", 0, record("x")))
 		ro := openReadOnly(t, disk)
-		disk.Inject(sim.Fault{Op: sim.OpSync, Name: anySegment, Err: syscall.ENOSPC})
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Landed: true, Name: anySegment, Err: syscall.ENOSPC})
 		_, err := m.Append(bg, "t", 0, record("void"))
 		require.ErrorIs(t, err, wal.ErrNoSpace)
 		require.NoError(t, ro.Refresh(bg))

@@ -223,7 +223,7 @@ func TestIdlePartitionsOutliveTheirSegments(t *testing.T) {
 func TestIdlePartitionIsDeclaredThoughAWriteFailed(t *testing.T) {
 	for _, fault := range []sim.Fault{
 		{Op: sim.OpWrite, Name: anySegment, Err: errNoSpace},
-		{Op: sim.OpSync, Name: anySegment, Err: errNoSpace},
+		{Op: sim.OpWrite, Landed: true, Name: anySegment, Err: errNoSpace},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			disk := newDisk(t, sim.Options{})

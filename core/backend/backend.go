@@ -24,6 +24,8 @@
 //   - [E6] Close may be called while other methods of the same Dir or File run: each
 //     of them does its work on that Dir or File, or fails wrapping [ErrClosed].
 //   - [E7] A negative size or offset is an error.
+//   - [E8] Close may wait for calls that run and batches in flight. Calls that come meanwhile do
+//     not wait for it.
 //
 // Where a batch fails in the middle, E3 does not hold for its bytes: those of a
 // write with an error are unspecified.
@@ -43,6 +45,10 @@ var ErrNotRegular = errors.New("not a regular file")
 
 // ErrName is wrapped by every Dir method that is given an unacceptable name.
 var ErrName = errors.New("not a plain file name")
+
+// ErrSync is wrapped by the error of a sync that failed: of one that was asked for, or of one
+// before it after which no other counts.
+var ErrSync = errors.New("sync failed")
 
 // ErrClosed is wrapped by every method called after Close. It is the error that methods of
 // os.File return then.
@@ -141,6 +147,8 @@ type Dir interface {
 	// [D19] Every Create, Rename and Remove that returned before it began is durable
 	// when it returns nil; of others each survives a crash as a whole or not at all.
 	// [D20] It works on a read-only Dir.
+	// [D22] After it failed it fails until the Dir is closed: another call could succeed
+	// without what the first one lost.
 	Sync() error
 
 	// Queue opens a queue for writing files of this Dir.
@@ -328,10 +336,16 @@ type Write struct {
 	// Err is the write's own result, set by the queue.
 	// [Q23] A short write is finished by the backend or reported here, never passed over,
 	// and the error is that of the write that it belongs to.
-	// [Q24] After an error of a write with Sync the backend does not sync that file again
-	// of its own accord, and reports no later sync of that File as done that is not, nor,
-	// while that File is open, a write with Sync through another one of the same file.
-	// Sync of another one may succeed: what it can read then is what the device holds.
+	// [Q24] After a sync of the file that failed, by this write or another one, the backend
+	// does not sync it again of its own accord, and reports no later write with Sync as done
+	// that is not, through whichever File, until all are closed that were open when it failed.
+	// File.Sync of the one on which it failed does not succeed any more; that of others may:
+	// what they can read then is what the device holds.
+	// The same goes for syncs at the same time: none is reported as done when another one fails
+	// that may have been told what both have lost.
+	// [Q25] The error of a sync that finds no space wraps ErrSync: with delayed allocation that
+	// is what becomes of writes that succeeded. ENOSPC, EDQUOT and EFBIG without ErrSync are
+	// of a write that was refused: nothing else is lost, and no sync has failed.
 	Err error
 }
 

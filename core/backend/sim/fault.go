@@ -2,9 +2,12 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"syscall"
+
+	"github.com/chronik-go/wal/core/backend"
 )
 
 // Forever is Fault.Times of a fault that stays.
@@ -29,6 +32,8 @@ type Fault struct {
 	// Short, of OpWrite: some of the sectors land, at least one but not all, so a
 	// write of one sector lands nothing. Of OpRead: half of the bytes are read.
 	Short bool
+	// Landed, of OpWrite: all of the sectors land, and the write fails all the same.
+	Landed bool
 	// Gate, of syncs: what the sync covers is never written, but looks clean: reads
 	// show it, later syncs return nil, a crash loses it or tears it.
 	Gate bool
@@ -123,5 +128,5 @@ func (d *Disk) syncOutcome(i OpInfo) (durable, gate bool, err error) {
 	case f.Lie:
 		return false, false, nil
 	}
-	return false, f.Gate, f.err()
+	return false, f.Gate, fmt.Errorf("%w: %w", backend.ErrSync, f.err())
 }

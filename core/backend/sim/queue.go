@@ -248,6 +248,9 @@ func (q *queue) outcome(w *backend.Write, o *op) error {
 			if f.Short && sectors > 1 {
 				o.landed = 1 + d.rng.below(sectors-1)
 			}
+			if f.Landed {
+				o.landed = sectors
+			}
 			o.unsure = !certain(f.err())
 			return f.err()
 		}
