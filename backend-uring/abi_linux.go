@@ -46,14 +46,11 @@ type params struct {
 
 const (
 	opWritev     = 2
-	opFsync      = 3
 	opWriteFixed = 5
 	opPollAdd    = 6
 	opWrite      = 23
 
 	sqeFixedFile = 1 << 0
-
-	fsyncDatasync = 1 << 0
 
 	setupClamp       = 1 << 4
 	setupSubmitAll   = 1 << 7

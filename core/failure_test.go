@@ -152,7 +152,11 @@ func TestSecondFailureIsFinal(t *testing.T) {
 			disk.ClearFaults()
 			_, err = p.Append(bg, record("more"))
 			require.ErrorIs(t, err, wal.ErrFailed)
-			require.ErrorIs(t, err, syscall.EIO, "the cause can be found")
+			cause := fault.Err
+			if cause == nil {
+				cause = syscall.EIO
+			}
+			require.ErrorIs(t, err, cause, "the cause can be found")
 			require.ErrorIs(t, p.TruncateBefore(bg, 5), wal.ErrFailed)
 			require.ErrorIs(t, p.TruncateAfter(bg, 5), wal.ErrFailed)
 			_, err = p.AppendAt(bg, 100, record("more"))
