@@ -13,15 +13,21 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	posix "github.com/chronik-go/wal/backend-posix"
+
+	"github.com/chronik-go/wal/conformance/internal/tables"
 )
 
 var flagMatrix = flag.String("conformance.matrix", "", "run each layer on each mutant and write what caught it to `file`, as rows of a table; takes many minutes")
 
-// columns are the layers of the matrix, with their checks.
-var columns = []struct {
+// column is a layer of the matrix, with its checks.
+type column struct {
 	title string
 	has   func(c check) bool
-}{
+}
+
+var columns = []column{
 	{"kill", func(c check) bool { return c.name == "Kill" }},
 	{"strace, limits", func(c check) bool { return c.name == "SyscallErrors" || c.name == "FileLimit" }},
 	{"shutdown", func(c check) bool { return strings.HasPrefix(c.name, "Shutdown") }},
@@ -145,20 +151,63 @@ func (m *layerMutant) runFor(s *suite, c check) (skipped string, caught error) {
 	return runOn(s, c)
 }
 
-// A mutant is found by its mistake alone: one that writes by descriptors of its own, and forgives
-// failed syncs, passes where a directory is moved and no sync fails.
-func TestMutantsFollowTheirFiles(t *testing.T) {
-	m := layerMutants[slices.IndexFunc(layerMutants, func(m layerMutant) bool { return m.name == "SyncForgiven" })]
-	s := m.suite(t)
-	if isChild() {
-		s.child()
+// A mutant is found by its mistake alone: what mutants are made of is found by nothing, whether
+// the real queue writes or descriptors of their own do.
+func TestMutantsWithoutMistakePass(t *testing.T) {
+	states := *flagStates
+	t.Cleanup(func() { *flagStates = states })
+	*flagStates = 40
+	for _, m := range []layerMutant{
+		{name: "Direct", direct: posix.DirectOn},
+		{name: "Buffered", direct: posix.DirectOff},
+		{name: "Own", direct: posix.DirectOff, bug: bug{queue: queueForgivingNothing}},
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			s := m.suite(t)
+			if isChild() {
+				s.child()
+			}
+			s.kept = t.TempDir()
+			t.Parallel()
+			for _, c := range checks() {
+				if !slices.ContainsFunc(columns, func(col column) bool { return col.has(c) }) && c.fullName() != "Backend/DirSurvivesItsPath" {
+					continue
+				}
+				skipped, err := runOn(s, c)
+				require.NoError(t, err, c.fullName())
+				if skipped != "" {
+					t.Log(c.fullName(), skipped)
+				}
+			}
+		})
 	}
-	for _, name := range []string{"Dir/SyncKeepsNames", "File/SyncKeepsContent", "Queue/SyncedWritesAreDurable", "Backend/DirSurvivesItsPath"} {
-		skipped, err := runOn(s, checks()[slices.IndexFunc(checks(), func(c check) bool { return c.fullName() == name })])
-		require.NoError(t, err)
-		if skipped != "" {
-			t.Log(name, skipped)
+}
+
+// The table of docs/conformance.md is of these mutants, and in each layer with a check meant for one
+// it is such a check that found it.
+func TestLayersTableIsOfTheseMutants(t *testing.T) {
+	rows, err := tables.Rows("../docs/conformance.md", "layers")
+	require.NoError(t, err)
+	require.Len(t, rows, len(layerMutants), "make kill-matrix writes the table")
+	for i, m := range layerMutants {
+		require.Equal(t, m.what, rows[i][0], "make kill-matrix writes the table")
+		require.Len(t, rows[i], 1+len(columns), m.what)
+		found := 0
+		for n, col := range columns {
+			var meant []string
+			for _, c := range checks() {
+				if col.has(c) && m.meant(c) > 0 {
+					meant = append(meant, "**"+c.name+"**")
+				}
+			}
+			if cell := rows[i][1+n]; meant != nil {
+				found++
+				require.Contains(t, meant, cell, "%s, %s", m.what, col.title)
+			} else {
+				require.True(t, cell == "blind" || strings.HasPrefix(cell, "**"), "%s, %s: %s", m.what, col.title, cell)
+			}
 		}
+		require.Positive(t, found, m.what)
 	}
 }
 

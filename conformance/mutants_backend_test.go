@@ -3,6 +3,7 @@ package conformance
 import (
 	"flag"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	posix "github.com/chronik-go/wal/backend-posix"
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/backend/sim"
+
+	"github.com/chronik-go/wal/conformance/internal/tables"
 )
 
 // mutant is a backend that breaks one promise, and the check that has to find it.
@@ -74,6 +77,19 @@ func TestBackendMutants(t *testing.T) {
 			assert.Contains(t, err.Error(), m.check+": it says: ", "something else was found")
 			assert.Contains(t, err.Error(), "repeat with: go test -run '"+exactly(t.Name()+"/"+m.check)+"' -conformance.seed=1")
 		})
+	}
+}
+
+// The table of docs/conformance.md is of these mutants.
+func TestContractTableIsOfTheseMutants(t *testing.T) {
+	rows, err := tables.Rows("../docs/conformance.md", "contract")
+	require.NoError(t, err)
+	var want [][]string
+	for _, m := range mutants() {
+		want = append(want, []string{m.breaks, m.check})
+	}
+	if runtime.GOOS == "linux" { // elsewhere there are fewer mutants
+		require.Equal(t, want, rows, "write the table: scripts/kill-matrix contract")
 	}
 }
 

@@ -47,6 +47,9 @@ func newVictim(seed uint64, closed bool, wrap func(*sim.Disk) backend.Backend) (
 		}
 	}
 	slices.Sort(v.files)
+	if v.want.err == nil && len(v.files) == 0 {
+		return nil, violation(AckedDurable, "no segment is left of what was acknowledged")
+	}
 	return v, v.want.err
 }
 

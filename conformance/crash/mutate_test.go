@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/chronik-go/wal/conformance/internal/tables"
 )
 
 var flagMutants = flag.String("crash.mutants", "", "build the mutants of the engine whose name matches, and run the suite on each")
@@ -118,6 +120,21 @@ func TestMutants(t *testing.T) {
 	t.Logf("mutant, verdict, checks that failed:\n%s", table.String())
 	if *flagMatrix != "" {
 		require.NoError(t, os.WriteFile(*flagMatrix, []byte("| mistake of the engine | checks that fail |\n|---|---|\n"+rows.String()), 0o600))
+	}
+}
+
+// The table of docs/conformance.md is of these mutants, each killed by a check meant for it.
+func TestTableIsOfTheseMutants(t *testing.T) {
+	rows, err := tables.Rows("../../docs/conformance.md", "engine")
+	require.NoError(t, err)
+	require.Len(t, rows, len(mutants), "make kill-matrix writes the table")
+	for i, m := range mutants {
+		require.Equal(t, m.name, rows[i][0], "make kill-matrix writes the table")
+		failed := map[Check]int{}
+		for c := range strings.SplitSeq(rows[i][1], ", ") {
+			failed[Check(c)]++
+		}
+		require.True(t, m.killedBy(failed), "%s: %v", m.name, rows[i][1])
 	}
 }
 
