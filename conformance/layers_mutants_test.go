@@ -364,19 +364,12 @@ func queuePlain(b *backend.Batch, write func(*os.File, *backend.Write) error, sy
 	}
 }
 
-// queueForgivingNothing makes no mistake: what failed once stays failed, for every File.
+// queueForgivingNothing makes no mistake: a sync that failed stays failed, for every File.
 func queueForgivingNothing(b *backend.Batch) {
 	for i := range b.Writes {
-		f := b.Writes[i].File.(*mutantFile).File.(posix.File)
+		syncer := b.Writes[i].File.(*mutantFile).File.(posix.File).Syncer()
 		queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, func(own *os.File) error {
-			if err := f.Failure(); err != nil {
-				return err
-			}
-			err := datasync(own)
-			if err != nil {
-				f.Fail(err)
-			}
-			return err
+			return syncer.Sync(func() error { return datasync(own) })
 		})
 	}
 }

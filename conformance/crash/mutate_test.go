@@ -127,9 +127,10 @@ func TestMutants(t *testing.T) {
 func TestTableIsOfTheseMutants(t *testing.T) {
 	rows, err := tables.Rows("../../docs/conformance.md", "engine")
 	require.NoError(t, err)
-	require.Len(t, rows, len(mutants), "make kill-matrix writes the table")
+	require.Equal(t, len(mutants), len(rows), "make kill-matrix writes the table")
 	for i, m := range mutants {
 		require.Equal(t, m.name, rows[i][0], "make kill-matrix writes the table")
+		require.NotContains(t, rows[i][1], "panic", "%s: the suite has to find it, not to trip over it", m.name)
 		failed := map[Check]int{}
 		for c := range strings.SplitSeq(rows[i][1], ", ") {
 			failed[Check(c)]++
