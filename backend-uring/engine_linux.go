@@ -138,24 +138,33 @@ func (e *engine) turn() {
 		e.ring.put(sqe{opcode: opPollAdd, fd: e.bell.fd, opFlags: unix.POLLIN, userData: tagBell})
 	}
 	if e.bell.sleep() {
-		err := e.ring.enter(true)
+		e.enter(true)
 		e.bell.awake()
-		if err != nil && !errors.Is(err, errBusy) {
-			e.broken = err
+		if e.broken != nil {
 			return
 		}
-	}
-	if e.ring.pending == 0 {
-		for i, f := range e.held {
-			f.Done()
-			e.held[i] = nil
-		}
-		e.held = e.held[:0]
 	}
 	for c, ok := e.ring.next(); ok; c, ok = e.ring.next() {
 		e.complete(c)
 	}
 	e.takeSynced()
+}
+
+// enter has the kernel take what is in place. Where it does not take all of that, the rest stays
+// for the next time.
+func (e *engine) enter(wait bool) {
+	if err := e.ring.enter(wait); err != nil && !errors.Is(err, errBusy) {
+		e.broken = err
+		return
+	}
+	if e.ring.pending > 0 {
+		return
+	}
+	for i, f := range e.held {
+		f.Done()
+		e.held[i] = nil
+	}
+	e.held = e.held[:0]
 }
 
 // putBacklog puts requests in place that had no room.

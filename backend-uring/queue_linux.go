@@ -78,7 +78,7 @@ func (q *queue) Wake() { q.carrier.wake() }
 var errBatch = errors.New("invalid batch")
 
 // Submit puts the requests of a batch in place. With a ring of its own the next Wait has the
-// kernel take them, in the same system call that waits.
+// kernel take them, in the same system call that waits; those of a large batch it takes at once.
 func (q *queue) Submit(b *backend.Batch) error {
 	if q.closed {
 		return fmt.Errorf("submit: %w", backend.ErrClosed)

@@ -21,9 +21,7 @@ func (c *committer) acknowledge(g *group) {
 		s.count.syncs.Add(1)
 	}
 	c.show(g)
-	for i := range g.entries {
-		s.count.appendLatency.record(now.Sub(g.entries[i].start))
-	}
+	s.count.appendLatency.recordEntries(g.entries, now)
 	s.count.groups.Add(1)
 	s.count.appends.Add(uint64(len(g.entries)))
 	s.count.records.Add(uint64(g.records))
@@ -50,26 +48,50 @@ func (c *committer) show(g *group) {
 	}
 	seg.table.frames++
 	seg.reaches(c.tail)
-	for i := 0; i < len(g.entries); {
-		n := i + 1
-		for n < len(g.entries) && g.entries[n].Flags&format.FlagTransaction != 0 {
-			n++
+	for from := 0; from < len(g.entries); {
+		to := g.transactionEnd(from)
+		if to > from+1 {
+			c.publishTogether(seg, g.entries[from:to], g.firstLSN+uint64(from))
+		} else {
+			to = g.runEnd(from)
+			c.publishRun(seg, &g.entries[from], g.entries[to-1].End(), g.firstLSN+uint64(from))
 		}
-		c.publish(seg, g.entries[i:n], g.firstLSN+uint64(i))
-		i = n
+		from = to
 	}
 }
 
-// publish makes an entry, or those of a transaction in one step, visible to the readers of their
-// partitions.
-func (c *committer) publish(seg *segment, list []entry, lsn uint64) {
-	if len(list) == 1 {
-		p := list[0].part
-		p.mu.Lock()
-		c.publishEntry(seg, &list[0], lsn)
-		p.mu.Unlock()
-		return
+// transactionEnd returns the end of the transaction that begins with an entry: all that follow it
+// with the flag. Most begin none.
+func (g *group) transactionEnd(from int) (to int) {
+	for to = from + 1; to < len(g.entries) && g.entries[to].Flags&format.FlagTransaction != 0; to++ {
 	}
+	return to
+}
+
+// runEnd returns the end of the run of entries that begins with one: batches of a partition that
+// follow each other, as a producer with many appends in flight makes them.
+func (g *group) runEnd(from int) (to int) {
+	first := &g.entries[from]
+	for to = from + 1; to < len(g.entries); to++ {
+		before, e := &g.entries[to-1], &g.entries[to]
+		if e.part != first.part || e.Kind != format.KindData || first.Kind != format.KindData ||
+			e.Flags != first.Flags || e.Base != before.End() || g.transactionEnd(to) > to+1 {
+			break
+		}
+	}
+	return to
+}
+
+// publishRun makes a run of entries, which begins with e and ends at an offset, visible to the
+// readers of its partition.
+func (c *committer) publishRun(seg *segment, e *entry, end int64, lsn uint64) {
+	e.part.mu.Lock()
+	c.publish(seg, e, end, lsn)
+	e.part.mu.Unlock()
+}
+
+// publishTogether makes the entries of a transaction visible in one step.
+func (c *committer) publishTogether(seg *segment, list []entry, lsn uint64) {
 	seen := map[*Partition]bool{}
 	parts := make([]*Partition, 0, len(list))
 	for i := range list {
@@ -80,17 +102,17 @@ func (c *committer) publish(seg *segment, list []entry, lsn uint64) {
 	}
 	c.s.together(parts, func() {
 		for i := range list {
-			c.publishEntry(seg, &list[i], lsn+uint64(i))
+			c.publish(seg, &list[i], list[i].End(), lsn+uint64(i))
 		}
 	})
 }
 
-// publishEntry makes an entry visible to the readers of its partition, whose lock is held.
-func (c *committer) publishEntry(seg *segment, e *entry, lsn uint64) {
+// publish makes entries visible, from e to an offset, to the readers of a partition, whose lock is held.
+func (c *committer) publish(seg *segment, e *entry, end int64, lsn uint64) {
 	p := e.part
 	// What the log itself wrote follows from what came before: no error to look at.
 	_ = p.extents.apply(seg, format.Run{
-		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: lsn,
+		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: end, Gap: e.Gap, LSN: lsn,
 	})
 	p.cut.Store(p.extents.cuts.count)
 	p.lowest.Store(p.extents.first)

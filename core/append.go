@@ -254,7 +254,7 @@ func (s *shard) room(size, entries int) (*group, error) {
 	}
 	s.closeGroup()
 	need := format.FrameHeaderSize + size + entries*format.EntrySize
-	if need <= s.ring.groupMax() {
+	if need <= s.ring.batchMax() {
 		s.openGroup = s.ring.open(need, entries)
 		return s.openGroup, nil
 	}

@@ -172,22 +172,31 @@ func (c *committer) write(g *group, prelude []byte) {
 	g.batch.Err, g.batch.Tag, g.complete = nil, g, false
 	g.sent = time.Now()
 	c.inflight = append(c.inflight, g)
-	if err := c.queue.Submit(&g.batch); err != nil {
+	err := c.queue.Submit(&g.batch)
+	c.sum(g.batch.Writes...) // while the device writes
+	if err != nil {
 		g.batch.Err, g.complete = err, true
 		c.settle()
 	}
 }
 
-// newWrite makes a write of whole blocks at the committer's position and moves that on.
+// newWrite makes a write of whole blocks at the committer's position and moves that on. What is
+// written has to be summed, in the same order.
 func (c *committer) newWrite(data []byte, buf *backend.Buffer) backend.Write {
 	w := backend.Write{
 		File: c.active.file, Offset: c.position, Data: data, Buffer: buf,
 		Sync: c.s.cfg.fsync != FsyncPeriodic,
 	}
 	c.position += int64(len(data))
-	_, _ = c.hash.Write(data) // a hash never fails
 	c.s.count.bytesWritten.Add(uint64(len(data)))
 	return w
+}
+
+// sum takes writes into the segment's hash, which its footer tells.
+func (c *committer) sum(writes ...backend.Write) {
+	for i := range writes {
+		_, _ = c.hash.Write(writes[i].Data) // a hash never fails
+	}
 }
 
 // frame completes a group's bytes: directory, header, padding.

@@ -22,10 +22,34 @@ const (
 )
 
 func (h *histogram) record(d time.Duration) {
-	h.count.Add(1)
-	h.sum.Add(int64(d))
 	h.slots[histogramSlot(d)].Add(1)
-	for m := h.max.Load(); int64(d) > m && !h.max.CompareAndSwap(m, int64(d)); m = h.max.Load() {
+	h.add(1, d, d)
+}
+
+// recordEntries counts how long entries took until now. Those that came together mostly fall into
+// one bucket: it is added to once for all of them, for an atomic addition takes longer than
+// the rest.
+func (h *histogram) recordEntries(entries []entry, now time.Time) {
+	var sum, longest time.Duration
+	slot, in := 0, uint64(0)
+	for i := range entries {
+		d := now.Sub(entries[i].start)
+		sum, longest = sum+d, max(longest, d)
+		if s := histogramSlot(d); s != slot {
+			h.slots[slot].Add(in)
+			slot, in = s, 0
+		}
+		in++
+	}
+	h.slots[slot].Add(in)
+	h.add(uint64(len(entries)), sum, longest)
+}
+
+// add takes n durations into what there is besides buckets.
+func (h *histogram) add(n uint64, sum, longest time.Duration) {
+	h.count.Add(n)
+	h.sum.Add(int64(sum))
+	for m := h.max.Load(); int64(longest) > m && !h.max.CompareAndSwap(m, int64(longest)); m = h.max.Load() {
 	}
 }
 

@@ -88,7 +88,9 @@ func TestRing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const size = 64 << 10
 		slab := &backend.Buffer{Bytes: make([]byte, size)}
-		r := newRing(slab, size)
+		depth := rapid.IntRange(1, maxDepth).Draw(t, "depth")
+		r := newRing(slab, size, depth)
+		require.LessOrEqual(t, r.full*depth, r.batchMax())
 		var open *group
 		var busy []*group // closed, not done, or being read
 		seg := &segment{}
@@ -112,10 +114,10 @@ func TestRing(t *testing.T) {
 				if open != nil {
 					return
 				}
-				need := rapid.IntRange(200, r.groupMax()).Draw(t, "need")
+				need := rapid.IntRange(200, r.batchMax()).Draw(t, "need")
 				if open = r.open(need, 1); open != nil {
 					require.GreaterOrEqual(t, len(open.buf), need)
-					require.LessOrEqual(t, len(open.buf), r.groupMax())
+					require.LessOrEqual(t, len(open.buf), max(r.full, need+format.MaxAlignment-1))
 					open.n += rapid.IntRange(1, need-format.FrameHeaderSize-format.EntrySize).Draw(t, "used")
 					open.entries = append(open.entries, entry{})
 				} else {

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,15 +99,21 @@ func (l *fairLock) makeBed(ticket uint64) chan struct{} {
 	return bed
 }
 
+// Unlock hands the lock to the next in the row. Who was asleep there holds it from then on without
+// running yet, and all others wait: so Unlock lets it run at once. Went the caller on instead, it
+// would come back for the lock before that one had it, fall asleep behind it in turn, and every
+// append from then on would take a change of goroutines.
 func (l *fairLock) Unlock() {
 	ticket := l.serving.Add(1)
 	if l.asleep.Load() == 0 {
 		return
 	}
 	l.mu.Lock()
-	if bed, ok := l.sleepers[ticket]; ok {
-		delete(l.sleepers, ticket)
-		bed <- struct{}{}
-	}
+	bed, ok := l.sleepers[ticket]
+	delete(l.sleepers, ticket)
 	l.mu.Unlock()
+	if ok {
+		bed <- struct{}{}
+		runtime.Gosched()
+	}
 }

@@ -20,6 +20,7 @@ const (
 type ring struct {
 	slab   *backend.Buffer
 	size   uint64
+	full   int      // bytes at which a group is full
 	head   uint64   // end of the newest closed group
 	groups []*group // oldest first, the open one last
 	spare  []*group
@@ -29,12 +30,21 @@ type ring struct {
 	entriesCap int
 }
 
-func newRing(slab *backend.Buffer, size int) ring {
-	return ring{slab: slab, size: uint64(size), entriesCap: minGroupEntries}
+// newRing makes a ring for a queue that takes depth groups at a time.
+//
+// Where it takes one, the larger a group the better: a device is faster with one write of 1 MiB
+// than with four of 256 KiB, each durable before the next. Where several are in flight it is as fast
+// with those four, and while the first ones are being written, and acknowledged, the last ones
+// still gather.
+func newRing(slab *backend.Buffer, size, depth int) ring {
+	r := ring{slab: slab, size: uint64(size), entriesCap: minGroupEntries}
+	r.full = max(r.batchMax()/depth&^(format.MaxAlignment-1), format.MaxAlignment)
+	return r
 }
 
-// groupMax is the most that a group holds, but for one whose single batch is larger.
-func (r *ring) groupMax() int { return int(r.size/4) &^ (format.MaxAlignment - 1) }
+// batchMax is the most that a batch takes of the ring, with the frame around it; a larger one gets
+// a buffer of its own.
+func (r *ring) batchMax() int { return int(r.size/4) &^ (format.MaxAlignment - 1) }
 
 // open makes a new group with room for at least need bytes and so many entries, nil if there is no
 // space.
@@ -45,7 +55,7 @@ func (r *ring) open(need, entries int) *group {
 		start += contiguous
 		contiguous = r.size
 	}
-	want := min(uint64(r.groupMax()), contiguous)
+	want := min(max(uint64(r.full), uint64(format.AlignUp(int64(need), format.MaxAlignment))), contiguous)
 	for r.free(start) < want && r.retire() {
 	}
 	limit := min(want, r.free(start)) &^ (format.MaxAlignment - 1)

@@ -328,6 +328,7 @@ func (c *committer) redeclareSome(parts []*Partition) error {
 	seg, position := c.active, c.position
 	w := c.newWrite(c.declaration(parts, c.tail.LSN+1), c.prelude)
 	w.Sync = true
+	c.sum(w)
 	err := c.writeNow(w)
 	if err == nil {
 		err = c.zerosFailed()

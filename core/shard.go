@@ -141,12 +141,13 @@ func (s *shard) start() error {
 	if err != nil {
 		return joinClose(fmt.Errorf("allocate the write buffer: %w", err), queue)
 	}
-	s.ring = newRing(slab, size)
+	depth := min(limits.Depth, maxDepth)
+	s.ring = newRing(slab, size, depth)
 	if s.commit.header, err = queue.Buffer(format.HeaderSize); err != nil {
 		return joinClose(fmt.Errorf("allocate a header: %w", err), queue)
 	}
 	s.alignment = int64(limits.Alignment)
-	s.commit.init(s, queue, min(limits.Depth, maxDepth))
+	s.commit.init(s, queue, depth)
 	s.prepare.init(s, limits.PreferWritten)
 	s.keeper.init(s)
 	for _, work := range []func(){s.commit.loop, s.prepare.loop, s.keeper.loop} {

@@ -14,6 +14,7 @@ const indexDistance = 64 << 10
 // sealed, collected while it is written or scanned.
 type table struct {
 	partitions map[uint32]*tableEntry
+	last       *tableEntry // of the entry added last: the next one is often of the same partition
 	frames     int64
 	records    int64
 	maxTime    int64
@@ -44,9 +45,12 @@ func (t *table) declare(id uint32, d format.Declaration) {
 // add takes in an entry of the frame at position. It reports whether the partition was
 // declared.
 func (t *table) add(e format.Entry, lsn uint64, position int64) bool {
-	p := t.partitions[e.Partition]
-	if p == nil {
-		return false
+	p := t.last
+	if p == nil || p.ID != e.Partition {
+		if p = t.partitions[e.Partition]; p == nil {
+			return false
+		}
+		t.last = p
 	}
 	p.addRun(e, lsn)
 	if e.Kind == format.KindTruncateAfter {
