@@ -102,7 +102,7 @@ func (l *fairLock) makeBed(ticket uint64) chan struct{} {
 // Unlock hands the lock to the next in the row. Who was asleep there holds it from then on without
 // running yet, and all others wait: so Unlock lets it run at once. Went the caller on instead, it
 // would come back for the lock before that one had it, fall asleep behind it in turn, and every
-// append from then on would take a change of goroutines.
+// append from then on would take a change of goroutines (BenchmarkAppendLock: seven times as long).
 func (l *fairLock) Unlock() {
 	ticket := l.serving.Add(1)
 	if l.asleep.Load() == 0 {

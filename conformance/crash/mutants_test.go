@@ -19,7 +19,7 @@ var mutants = []mutant{
 		"Sync: false,\n"}}, []Check{AckedDurable}},
 
 	{"acknowledged before it is written", []patch{{
-		"	c.inflight = append(c.inflight, g)\n	if err := c.queue.Submit(&g.batch); err != nil {",
+		"	c.inflight = append(c.inflight, g)\n	err := c.queue.Submit(&g.batch)\n",
 		`	c.inflight = append(c.inflight, g)
 	c.s.mu.Lock()
 	c.s.acked.Store(g.lastLSN())
@@ -29,7 +29,8 @@ var mutants = []mutant{
 	c.woken, g.waiters = append(c.woken, g.waiters...), nil
 	c.s.mu.Unlock()
 	c.wakeWaiters()
-	if err := c.queue.Submit(&g.batch); err != nil {`}}, []Check{AckedDurable, ReadersDurable}},
+	err := c.queue.Submit(&g.batch)
+`}}, []Check{AckedDurable, ReadersDurable}},
 
 	{"acknowledged with the groups before it in flight", []patch{{
 		"for len(c.inflight) > 0 && c.inflight[0].complete {",
@@ -56,8 +57,8 @@ var mutants = []mutant{
 		"	if false {\n"}}, []Check{NoResurrection, TornIsNotDamage}},
 
 	{"appends behind the cut after a crash", []patch{{
-		"	s.commit.init(s, queue, min(limits.Depth, maxDepth))\n",
-		"	s.commit.init(s, queue, min(limits.Depth, maxDepth))\n	s.commit.resume()\n"}, {
+		"	s.commit.init(s, queue, depth)\n",
+		"	s.commit.init(s, queue, depth)\n	s.commit.resume()\n"}, {
 		"func randomEpoch() uint64 {\n",
 		`func (c *committer) resume() {
 	list := c.s.segments.all()
