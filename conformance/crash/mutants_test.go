@@ -164,16 +164,10 @@ func randomEpoch() uint64 {
 `}}, []Check{AtomicTransaction}},
 
 	{"a transaction comes into view partition by partition", []patch{{
-		"	if len(list) == 1 {\n		p := list[0].part\n		p.mu.Lock()\n		c.publishEntry(seg, &list[0], lsn)\n		p.mu.Unlock()\n		return\n	}\n",
-		`	if list != nil {
-		for i := range list {
-			p := list[i].part
-			p.mu.Lock()
-			c.publishEntry(seg, &list[i], lsn+uint64(i))
-			p.mu.Unlock()
-			giveWay()
-		}
-		return
+		"	c.s.together(parts, func() {\n		for i := range list {\n			c.publish(seg, &list[i], list[i].End(), lsn+uint64(i))\n		}\n	})\n",
+		`	for i := range list {
+		c.publishRun(seg, &list[i], list[i].End(), lsn+uint64(i))
+		giveWay()
 	}
 `}}, []Check{AtomicTransaction}},
 
