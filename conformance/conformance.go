@@ -156,7 +156,7 @@ func exactly(test string) string { return "^" + strings.ReplaceAll(test, "/", "$
 // repeat is the command that runs one check again, with what was not left as it is without being told.
 func (s *suite) repeat(check string, seed uint64) string {
 	command := fmt.Sprintf("go test -run '%s' -conformance.seed=%d", exactly(s.test+"/"+check), seed)
-	for _, name := range []string{"conformance.dir", "conformance.states", "conformance.cycles"} {
+	for _, name := range []string{"conformance.dir", "conformance.states", "conformance.cycles", "conformance.messages"} {
 		if f := flag.Lookup(name); f.Value.String() != f.DefValue {
 			command += fmt.Sprintf(" -%s=%s", name, f.Value)
 		}

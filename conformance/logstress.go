@@ -11,14 +11,18 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
-// The stress that the log is put under: so many producers, each with so many messages for a
+// The stress that the log is put under: so many producers, each with flagMessages messages for a
 // partition of its own, besides what all of them append to a shared one.
 const (
 	stressProducers = 16
-	stressMessages  = 10_000
 	stressAtOnce    = 100 // appends in flight of a producer
 	stressKept      = 2000
 )
+
+// stressMessages is how many messages a producer has: no less than make the log drop some.
+func stressMessages() int64 {
+	return int64(max(*flagMessages, 2*stressKept) / stressAtOnce * stressAtOnce)
+}
 
 // logStress has everything happen at the same time that a broker does. Under the race detector
 // it looks for races, without it for wrong contents.
@@ -50,7 +54,7 @@ func logStress(t *T) {
 	check := func(m *wal.Manager) {
 		e.Helper()
 		for i := range stressProducers {
-			e.holds(e.known(m, "own", i), stressMessages-stressKept, stressMessages, 0)
+			e.holds(e.known(m, "own", i), stressMessages()-stressKept, stressMessages(), 0)
 		}
 		e.holds(e.known(m, "lagging", 0), 0, 50, 0)
 		require.NoError(e, shared.check(e.ctx, e.known(m, "shared", 0)))
@@ -68,7 +72,7 @@ func logStress(t *T) {
 
 // produce appends all messages of a producer and keeps only the newest.
 func produce(ctx context.Context, p, other *wal.Partition) error {
-	for done := 0; done < stressMessages; done += stressAtOnce {
+	for done := int64(0); done < stressMessages(); done += stressAtOnce {
 		if err := appendLog(ctx, p, stressAtOnce, 0); err != nil {
 			return err
 		}
@@ -88,7 +92,7 @@ func produce(ctx context.Context, p, other *wal.Partition) error {
 // record is missing from there on.
 func followCut(ctx context.Context, p *wal.Partition) error {
 	next := int64(0)
-	for next < stressMessages && ctx.Err() == nil {
+	for next < stressMessages() && ctx.Err() == nil {
 		for r, err := range p.Follow(ctx, next) {
 			if errors.Is(err, wal.ErrOffsetOutOfRange) {
 				next = max(next, p.FirstOffset())
@@ -103,7 +107,7 @@ func followCut(ctx context.Context, p *wal.Partition) error {
 			if err := sameRecord(p, r, next, 0); err != nil {
 				return err
 			}
-			if next++; next == stressMessages {
+			if next++; next == stressMessages() {
 				break
 			}
 		}
