@@ -61,7 +61,8 @@ const (
 
 	featSingleMmap = 1 << 0
 
-	enterGetEvents = 1 << 0
+	enterGetEvents      = 1 << 0
+	enterRegisteredRing = 1 << 4
 
 	sqCQOverflow = 1 << 1
 
@@ -74,6 +75,8 @@ const (
 	registerProbe         = 8
 	registerBuffers2      = 15
 	registerBuffersUpdate = 16
+	registerRingFDs       = 20
+	unregisterRingFDs     = 21
 
 	rsrcSparse = 1 << 0
 )
@@ -93,6 +96,14 @@ type rsrcUpdate2 struct {
 	tags      uint64
 	nr, _     uint32
 }
+
+// ringUpdate is the argument of registerRingFDs and unregisterRingFDs.
+type ringUpdate struct {
+	offset, _ uint32
+	data      uint64
+}
+
+const anyOffset = 1<<32 - 1
 
 // filesUpdate is the argument of registerFilesUpdate.
 type filesUpdate struct {

@@ -30,10 +30,9 @@ type engine struct {
 	taken  []*syncOp // memory of the list, to be used again
 }
 
-// newEngine makes an engine with room for so many requests at once, and setup flags that it
-// can do without.
-func newEngine(entries uint32, without Feature, extra uint32) (*engine, error) {
-	r, err := newRing(entries, without, extra)
+// newEngine makes an engine with room for so many requests at once, without the features named.
+func newEngine(entries uint32, without Feature) (*engine, error) {
+	r, err := newRing(entries, without)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (h *hub) run(without Feature, started chan error) {
 	defer close(h.ended)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	e, err := newEngine(hubEntries, without, setupSingleIssuer|setupDeferTaskrun)
+	e, err := newEngine(hubEntries, without)
 	h.engine = e
 	started <- err
 	if err != nil {

@@ -15,7 +15,7 @@ const disabledPath = "/proc/sys/kernel/io_uring_disabled"
 // Probe makes a ring and sends a request through it. Where that does not work the error wraps
 // errors.ErrUnsupported and names the likely cause.
 func (b *Backend) Probe() error {
-	r, err := newRing(2, b.without, 0)
+	r, err := newRing(2, b.without|ofOneThread)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,12 @@ import (
 // Pointers into the mapped memory come from offsets that the kernel gives; it is unmapped by
 // close, after which nothing may use them.
 type ring struct {
-	fd       int
-	features uint32
+	fd int
+	// enterFD is what enter knows the ring by: its descriptor or, with enterFlags, the place at
+	// which its thread has it registered.
+	enterFD    int
+	enterFlags uintptr
+	features   uint32
 	has      Feature
 
 	sqMem, cqMem, sqeMem []byte
@@ -38,36 +42,20 @@ type ring struct {
 var optionalSetup = []struct {
 	feature Feature
 	flag    uint32
-}{{CoopTaskrun, setupCoopTaskrun}, {SubmitAll, setupSubmitAll}}
+}{{DeferTaskrun, setupDeferTaskrun}, {SingleIssuer, setupSingleIssuer}, {CoopTaskrun, setupCoopTaskrun}, {SubmitAll, setupSubmitAll}}
 
-// newRing makes a ring for at least so many requests, without the features named, with more
-// setup flags if the kernel has them.
-func newRing(entries uint32, without Feature, extra uint32) (*ring, error) {
-	var p params
+// ofOneThread are the features of a ring that one thread alone uses, from its making to its end.
+const ofOneThread = DeferTaskrun | SingleIssuer | RegisteredRing
+
+// newRing makes a ring for at least so many requests, without the features named.
+func newRing(entries uint32, without Feature) (*ring, error) {
 	r := &ring{fd: -1}
-	try := optionalSetup
-	for {
-		p, r.has = params{flags: setupClamp | extra}, 0
-		for _, o := range try {
-			if without&o.feature == 0 {
-				p.flags |= o.flag
-				r.has |= o.feature
-			}
-		}
-		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
-		if errno == unix.EINVAL && extra != 0 {
-			extra = 0
-			continue
-		}
-		if errno == unix.EINVAL && len(try) > 0 {
-			try = try[1:] // an older kernel
-			continue
-		}
-		if errno != 0 {
-			return nil, setupError(errno)
-		}
-		r.fd = int(fd)
-		break
+	if without&SingleIssuer != 0 {
+		without |= DeferTaskrun
+	}
+	p, err := r.setup(entries, without)
+	if err != nil {
+		return nil, err
 	}
 	unix.CloseOnExec(r.fd)
 	r.features = p.features
@@ -75,7 +63,52 @@ func newRing(entries uint32, without Feature, extra uint32) (*ring, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	r.probeOps(without)
+	if without&RegisteredRing == 0 {
+		r.registerSelf()
+	}
 	return r, nil
+}
+
+// setup has the kernel make the ring, with as many of the optional flags as it knows.
+func (r *ring) setup(entries uint32, without Feature) (params, error) {
+	for try := optionalSetup; ; try = try[1:] {
+		p := params{flags: setupClamp}
+		r.has = 0
+		for _, o := range try {
+			if without&o.feature == 0 {
+				p.flags |= o.flag
+				r.has |= o.feature
+			}
+		}
+		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
+		if errno == unix.EINVAL && len(try) > 0 {
+			continue // an older kernel
+		}
+		if errno != 0 {
+			return p, setupError(errno)
+		}
+		r.fd, r.enterFD = int(fd), int(fd)
+		return p, nil
+	}
+}
+
+// registerSelf registers the ring with its thread. Where that cannot be, it goes by its descriptor.
+func (r *ring) registerSelf() {
+	arg := ringUpdate{offset: anyOffset, data: uint64(r.fd)}
+	n, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(r.fd), registerRingFDs, uintptr(unsafe.Pointer(&arg)), 1, 0, 0)
+	if errno == 0 && n == 1 {
+		r.enterFD, r.enterFlags = int(arg.offset), enterRegisteredRing
+		r.has |= RegisteredRing
+	}
+}
+
+// unregisterSelf takes that back, on the same thread.
+func (r *ring) unregisterSelf() {
+	if r.has&RegisteredRing != 0 {
+		arg := ringUpdate{offset: uint32(r.enterFD)}
+		_ = r.register(unregisterRingFDs, unsafe.Pointer(&arg), 1) // of what is registered: it does not fail
+		r.has &^= RegisteredRing
+	}
 }
 
 func (r *ring) mapMemory(p *params) (err error) {
@@ -141,14 +174,14 @@ const maxAgain = 1000
 func (r *ring) enter(wait bool) error {
 	atomic.StoreUint32(r.sqTail, r.tail)
 	for again := 0; ; {
-		least, flags := uintptr(0), uintptr(0)
+		least, flags := uintptr(0), r.enterFlags
 		if wait || atomic.LoadUint32(r.sqFlags)&sqCQOverflow != 0 {
-			flags = enterGetEvents
+			flags |= enterGetEvents
 		}
 		if wait {
 			least = 1
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(r.pending), least, flags, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(r.pending), least, flags, 0, 0)
 		switch {
 		case errno == 0:
 			r.pending -= uint32(n)
@@ -202,6 +235,7 @@ func (r *ring) register(op uintptr, arg unsafe.Pointer, n uintptr) error {
 // memory that the caller is about to free.
 func (r *ring) close() error {
 	var errs []error
+	r.unregisterSelf()
 	for _, mem := range [][]byte{r.sqeMem, r.cqMem, r.sqMem} {
 		if mem != nil {
 			errs = append(errs, unix.Munmap(mem))

@@ -13,7 +13,7 @@ type solo struct {
 }
 
 func newSolo(q *queue) (*solo, error) {
-	e, err := newEngine(soloEntries, q.dir.backend.without, 0)
+	e, err := newEngine(soloEntries, q.dir.backend.without|ofOneThread)
 	if err != nil {
 		return nil, err
 	}

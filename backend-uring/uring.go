@@ -27,8 +27,9 @@
 //
 // # Kernels
 //
-// Linux 5.1 or newer. What a kernel lacks is gone without: registered buffers and files, and
-// the flags that save interrupts. Probe tells why io_uring cannot be used at all: a kernel
+// Linux 5.1 or newer. What a kernel lacks is gone without, one by one: registered buffers, files and
+// rings, and the flags that save interrupts (see Feature). Linked operations are not used: a sync is
+// part of its write, and one by itself waits for nothing. Probe tells why io_uring cannot be used at all: a kernel
 // that is too old, the sysctl kernel.io_uring_disabled, or a seccomp filter, which is what the
 // default profiles of container runtimes have.
 package uring
@@ -113,6 +114,14 @@ const (
 	CoopTaskrun
 	// SubmitAll goes on submitting behind a request that is refused (5.18).
 	SubmitAll
+	// SingleIssuer tells the kernel that one thread alone uses the ring, as it is with the ring
+	// that many queues share (6.0).
+	SingleIssuer
+	// DeferTaskrun has that ring's completions wait until it asks for them (6.1). It takes
+	// SingleIssuer.
+	DeferTaskrun
+	// RegisteredRing saves looking up that ring at each call (5.18).
+	RegisteredRing
 	// PlainWrite is a write of one piece of memory; without it a vector of one is written
 	// (5.6).
 	PlainWrite
