@@ -23,7 +23,7 @@ type ring struct {
 	enterFD    int
 	enterFlags uintptr
 	features   uint32
-	has      Feature
+	has        Feature
 
 	sqMem, cqMem, sqeMem []byte
 
