@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -143,7 +144,7 @@ func (d *mutantDir) Queue(o backend.QueueOptions) (backend.Queue, error) {
 		return nil, err
 	}
 	unsynced := d.m.bug.unsynced != nil && d.m.bug.unsynced(o)
-	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]inFlight{}, unsynced: unsynced}, nil
+	return &mutantQueue{Queue: q, m: d.m, batches: map[*backend.Batch]*backend.Batch{}, unsynced: unsynced}, nil
 }
 
 // mutantFile is a file of a mutant. Its own descriptor is for mutants that write themselves.
@@ -194,7 +195,7 @@ func (f *mutantFile) Close() error {
 type mutantQueue struct {
 	backend.Queue
 	m        *layerMutant
-	batches  map[*backend.Batch]inFlight
+	batches  map[*backend.Batch]*backend.Batch // those outside, by those that the real queue has
 	unsynced bool
 	held     []*backend.Batch // of a mutant with deep: they are carried out
 }
@@ -207,21 +208,15 @@ func (q *mutantQueue) Limits() backend.Limits {
 	return l
 }
 
-// inFlight is what a batch was when it was submitted.
-type inFlight struct {
-	writes []backend.Write
-	files  []backend.File
-}
-
 func (q *mutantQueue) Submit(b *backend.Batch) error {
 	if q.m.bug.deep != nil {
 		q.m.bug.deep(b, len(q.held))
 		q.held = append(q.held, b)
 		return nil
 	}
-	x := inFlight{writes: b.Writes}
-	for i := range b.Writes {
-		w := &b.Writes[i]
+	inside := &backend.Batch{Writes: slices.Clone(b.Writes)}
+	for i := range inside.Writes {
+		w := &inside.Writes[i]
 		if q.m.bug.write != nil {
 			q.m.bug.write(w)
 		}
@@ -231,17 +226,23 @@ func (q *mutantQueue) Submit(b *backend.Batch) error {
 			changes.Store(f.path, true)
 		}
 		f.written = max(f.written, w.Offset+int64(len(w.Data)))
-		x.files = append(x.files, f)
 	}
 	if q.m.bug.queue != nil {
-		q.m.bug.queue(b)
-		b.Writes = nil // the real queue has something to return, and nothing to do
+		q.m.bug.queue(inside)
+		for i := range b.Writes {
+			b.Writes[i].Err = inside.Writes[i].Err
+		}
+		inside.Writes = nil // the real queue has something to return, and nothing to do
 	}
-	for i := range b.Writes {
-		b.Writes[i].File = x.files[i].(*mutantFile).File
+	for i := range inside.Writes {
+		w := &inside.Writes[i]
+		w.File = w.File.(*mutantFile).File
 	}
-	q.batches[b] = x
-	return q.Queue.Submit(b)
+	if err := q.Queue.Submit(inside); err != nil {
+		return err
+	}
+	q.batches[inside] = b
+	return nil
 }
 
 func (q *mutantQueue) Wait() (*backend.Batch, error) {
@@ -250,14 +251,15 @@ func (q *mutantQueue) Wait() (*backend.Batch, error) {
 		q.held = q.held[1:]
 		return b, nil
 	}
-	b, err := q.Queue.Wait()
-	if b != nil {
-		x := q.batches[b]
-		delete(q.batches, b)
-		b.Writes = x.writes
-		for i := range b.Writes {
-			b.Writes[i].File = x.files[i]
-		}
+	inside, err := q.Queue.Wait()
+	if inside == nil {
+		return nil, err
+	}
+	b := q.batches[inside]
+	delete(q.batches, inside)
+	b.Err = inside.Err
+	for i := range inside.Writes {
+		b.Writes[i].Err = inside.Writes[i].Err
 	}
 	return b, err
 }
