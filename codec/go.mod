@@ -10,13 +10,17 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
+require filippo.io/hpke v0.4.0 // indirect
+
 require (
+	filippo.io/age v1.3.2
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.14 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.55.0
 	golang.org/x/sys v0.49.0 // indirect
 )
 

@@ -20,6 +20,8 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		"periodic":  {wal.WithFsyncMode(wal.FsyncPeriodic)},
 		"std locks": {wal.WithStdLocks(true)},
 		"codec":     {withZeros},
+		"keys":      {withKeys},
+		"both":      {withZeros, withKeys},
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newDisk(t, sim.Options{NoTrace: true, Depth: 4})

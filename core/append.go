@@ -319,17 +319,28 @@ func call(place chan struct{}) {
 
 // submit puts the data of a request that got a slot in place and tells the committer.
 func (s *shard) submit(sl slot, r *request, records []format.Record) {
-	sl.entry.CRC = r.put(sl.buf, records)
+	r.put(sl.buf, records)
+	s.finishEntry(sl.entry, sl.buf, sl.ack.lsn)
 	sl.group.encoding.Add(-1)
 	s.rouse(sl.wake)
 }
 
-// put puts the data of a request into buf, which it fills, and returns its CRC.
-func (r *request) put(buf []byte, records []format.Record) uint32 {
+// put puts the data of a request into buf: what is to be sealed into the place inside.
+func (r *request) put(buf []byte, records []format.Record) {
+	if r.entry.Codec&format.CodecSealed != 0 {
+		buf = inside(buf)
+	}
 	if r.packed != nil {
 		copy(buf, r.packed.data)
 	} else {
 		putRecords(buf, records, r.start.UnixNano())
 	}
-	return r.part.shard.cfg.checksum.Sum(buf)
+}
+
+// finishEntry seals the data of an entry that has got its place in the log, and notes its checksum.
+func (s *shard) finishEntry(e *entry, data []byte, lsn uint64) {
+	if e.Codec&format.CodecSealed != 0 {
+		s.sealer.seal(data, &e.Entry, lsn, e.part)
+	}
+	e.CRC = s.cfg.checksum.Sum(data)
 }

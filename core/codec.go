@@ -139,28 +139,48 @@ func invalidCodec(c Codec) error {
 	return fmt.Errorf("%w codec %s: its id is %d, from 1 to %d are possible", ErrInvalid, c.Name(), c.ID(), maxCodec)
 }
 
+// decoding is memory that decode may use again.
+type decoding struct{ opened, raw []byte }
+
 // decode returns the records of a batch as they were encoded: the data itself or, if that is
-// compressed, mem or new memory.
+// compressed or encrypted, memory of m; of nobody else if m is nil.
 //
-// Its error wraps ErrCodec, ErrRecordTooLarge, or format.ErrCorrupt, which alone is damage.
-func (c *config) decode(mem []byte, e format.Entry, data []byte) ([]byte, error) {
-	if e.Codec == format.CodecNone {
+// Its error wraps ErrKey, ErrCodec, ErrRecordTooLarge, ErrNotEncrypted, or format.ErrCorrupt, which
+// alone is damage.
+func (c *config) decode(m *decoding, b *stored) ([]byte, error) {
+	if b.Codec == format.CodecNone && !c.sealedOnly {
+		return b.data, nil
+	}
+	if m == nil {
+		m = &decoding{}
+	}
+	data, id := b.data, b.Codec&^format.CodecSealed
+	if b.Codec&format.CodecSealed != 0 {
+		var err error
+		if data, err = c.unseal(m.opened, b); err != nil {
+			return nil, err
+		}
+		m.opened = data
+	} else if c.sealedOnly {
+		return nil, fmt.Errorf("%w: batch at offset %d of %s/%d", ErrNotEncrypted, b.Base, b.topic, b.partition)
+	}
+	if id == format.CodecNone {
 		return data, nil
 	}
-	codec := c.codecByID(e.Codec)
+	codec := c.codecByID(id)
 	if codec == nil {
-		return nil, &CodecError{Offset: e.Base, ID: e.Codec, Name: codecName(e.Codec)}
+		return nil, &CodecError{Offset: b.Base, ID: id, Name: codecName(id)}
 	}
 	// A few bytes may claim to be gigabytes: nothing is reserved for what no append has made.
-	if e.RawLength > c.maxRecord+moveBatch {
+	if b.RawLength > c.maxRecord+moveBatch {
 		return nil, fmt.Errorf("%w: batch at offset %d: %d bytes decompressed (the limit is %d): raise WithMaxRecordSize to read it",
-			ErrRecordTooLarge, e.Base, e.RawLength, c.maxRecord)
+			ErrRecordTooLarge, b.Base, b.RawLength, c.maxRecord)
 	}
-	raw := sized(mem, int(e.RawLength))
-	if err := codec.Decompress(raw, data); err != nil {
-		return nil, fmt.Errorf("%w: batch at offset %d: decompress with %s: %w", format.ErrCorrupt, e.Base, codec.Name(), err)
+	m.raw = sized(m.raw, int(b.RawLength))
+	if err := codec.Decompress(m.raw, data); err != nil {
+		return nil, fmt.Errorf("%w: batch at offset %d: decompress with %s: %w", format.ErrCorrupt, b.Base, codec.Name(), err)
 	}
-	return raw, nil
+	return m.raw, nil
 }
 
 // sized returns n bytes: of mem if it is large enough.

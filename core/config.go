@@ -125,6 +125,10 @@ type config struct {
 	checksum     format.Checksum
 	codec        Codec            // nil: appends are not compressed
 	topicCodecs  map[string]Codec // those of topics that have their own
+	keys         KeyProvider      // nil: nothing is encrypted
+	cipher       Cipher           // nil: AES
+	sealedOnly   bool
+	ring         keyring
 
 	set map[string]bool // variables that an option has set
 }

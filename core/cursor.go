@@ -34,6 +34,7 @@ type cursor struct {
 // batchSpan is what one batch, as it lies in a frame, gives to a cursor.
 type batchSpan struct {
 	format.Entry
+	lsn  uint64
 	data []byte
 	bad  error // the data is not what was written
 }
@@ -121,7 +122,7 @@ func (c *cursor) advance() error {
 	if b.bad != nil {
 		return c.damaged(b.bad)
 	}
-	raw, err := c.p.shard.cfg.decode(nil, b.Entry, b.data)
+	raw, err := c.p.shard.cfg.decode(nil, c.stored(b))
 	if errors.Is(err, format.ErrCorrupt) && c.isDamage(err) {
 		return c.lose(min(b.End(), c.extent.end))
 	}
@@ -139,6 +140,11 @@ func (c *cursor) advance() error {
 		c.offset++
 	}
 	return nil
+}
+
+// stored says of a batch what its decoding asks.
+func (c *cursor) stored(b batchSpan) *stored {
+	return &stored{b.Entry, b.lsn, c.p.topic, c.p.num, &c.extent.seg.SegmentHeader, b.data}
 }
 
 // nextBatch returns the live batch that holds the next offset.
@@ -288,7 +294,7 @@ func (c *cursor) collect(f *frame) {
 			return nil
 		}
 		expect = e.End()
-		c.pending = append(c.pending, batchSpan{e, data, format.CheckData(c.reader.sum, e, data)})
+		c.pending = append(c.pending, batchSpan{e, lsn, data, format.CheckData(c.reader.sum, e, data)})
 		return nil
 	})
 }

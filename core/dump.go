@@ -54,10 +54,10 @@ type dumper struct {
 	// found: there is a log; asked: and the segment that was asked for.
 	found, asked bool
 
-	cfg   *config
-	path  string // of the segment, as users see it
-	names map[uint32]format.Declaration
-	sum   format.Checksum // of the segment
+	cfg    *config
+	path   string // of the segment, as users see it
+	names  map[uint32]format.Declaration
+	header format.SegmentHeader // of the segment
 	// spoiled are the files where something was shown to be wrong.
 	spoiled map[string]bool
 }

@@ -82,6 +82,22 @@ type DumpHeaderInfo struct {
 	FirstLSN    uint64    `json:"first_lsn"`
 	Created     time.Time `json:"created"`
 	Predecessor DumpLink  `json:"predecessor"`
+	// Key is the segment's data key, nil if it is not encrypted.
+	Key *DumpKey `json:"key,omitempty"`
+}
+
+// DumpKey is a segment's data key. What it is wrapped in is not shown.
+type DumpKey struct {
+	ID          string `json:"id"`
+	Cipher      string `json:"cipher"`
+	WrappedSize int    `json:"wrapped_size"`
+}
+
+func dumpKey(k *format.Key) *DumpKey {
+	if k == nil {
+		return nil
+	}
+	return &DumpKey{fmt.Sprintf("%x", k.ID), cipherName(k.Cipher), len(k.Wrapped)}
 }
 
 // DumpFrameInfo is a frame's header.
@@ -110,6 +126,7 @@ type DumpEntryInfo struct {
 	Transaction  bool      `json:"transaction"`
 	Codec        uint8     `json:"codec"`
 	CodecName    string    `json:"codec_name"`
+	Sealed       bool      `json:"sealed"`
 	RawLength    int64     `json:"raw_length"`
 	CRC          uint32    `json:"crc"`
 	MaxTimestamp time.Time `json:"max_timestamp,omitzero"` // only of data

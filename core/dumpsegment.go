@@ -15,7 +15,7 @@ import (
 func (d *dumper) segment(f backend.File, size int64) error {
 	g := &segment{path: d.path, file: f}
 	g.size.Store(size)
-	if err := d.header(g); err != nil || g.Epoch == 0 {
+	if err := d.showHeader(g); err != nil || g.Epoch == 0 {
 		return err
 	}
 	limit := size
@@ -32,7 +32,7 @@ func (d *dumper) segment(f backend.File, size int64) error {
 	return nil
 }
 
-func (d *dumper) header(g *segment) error {
+func (d *dumper) showHeader(g *segment) error {
 	b := make([]byte, min(g.size.Load(), format.HeaderSize))
 	if _, err := g.file.ReadAt(b, 0); err != nil && len(b) > 0 {
 		return fmt.Errorf("read %s: %w", d.path, err)
@@ -41,13 +41,14 @@ func (d *dumper) header(g *segment) error {
 	if err != nil {
 		number, _ := parseSegmentName(d.path[len(d.path)-segmentDigits-len(segmentSuffix):])
 		guessHeader(g, number)
-		d.sum = g.Checksum
+		d.header = g.SegmentHeader
 		return d.item(DumpHeader, 0, int64(len(b)), DumpItem{}, err)
 	}
-	g.SegmentHeader, d.sum = h, h.Checksum
+	g.SegmentHeader, d.header = h, h
 	return d.item(DumpHeader, 0, format.HeaderSize, DumpItem{Header: &DumpHeaderInfo{
 		Log: fmt.Sprintf("%x", h.Log), Number: h.Number, Epoch: Hex64(h.Epoch), Checksum: h.Checksum.String(), Alignment: h.Alignment,
 		FirstLSN: h.FirstLSN, Created: time.Unix(0, h.Created).UTC(), Predecessor: dumpLink(h.Predecessor),
+		Key: dumpKey(h.Key),
 	}}, nil)
 }
 
@@ -123,9 +124,10 @@ func (d *dumper) frame(f *frame) error {
 
 // entry shows an entry, whose data stands at a position, and its records.
 func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) error {
-	problem := format.CheckData(d.sum, e, data)
+	problem := format.CheckData(d.header.Checksum, e, data)
 	info := &DumpEntryInfo{
-		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec, CodecName: codecName(e.Codec),
+		PartitionID: e.Partition, LSN: lsn, Base: e.Base, Gap: e.Gap, Count: e.Count, Codec: e.Codec,
+		CodecName: codecName(e.Codec &^ format.CodecSealed), Sealed: e.Codec&format.CodecSealed != 0,
 		RawLength: e.RawLength, CRC: e.CRC, Moved: e.Flags&format.FlagMoved != 0,
 		Transaction: e.Flags&format.FlagTransaction != 0,
 	}
@@ -148,15 +150,18 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 		return err
 	}
 	if e.Kind == format.KindData && problem == nil {
-		return d.records(e, name, position, data)
+		return d.records(&stored{e, lsn, name.Topic, name.Partition, &d.header, data}, position)
 	}
 	return nil
 }
 
 // records shows the records of a batch. Those of a batch that is compressed or encrypted
 // have the batch's place.
-func (d *dumper) records(e format.Entry, name format.Declaration, position int64, data []byte) error {
-	raw, err := d.cfg.decode(nil, e, data)
+func (d *dumper) records(e *stored, position int64) error {
+	raw, err := d.cfg.decode(nil, e)
+	if errors.Is(err, ErrKey) && d.cfg.keys == nil {
+		return nil // nobody asked for what is in it
+	}
 	if err != nil {
 		return d.bad(position, e.Length, err)
 	}
@@ -166,7 +171,7 @@ func (d *dumper) records(e format.Entry, name format.Declaration, position int64
 			return d.bad(position, e.Length, fmt.Errorf("record at offset %d: %w", offset, err))
 		}
 		info := &DumpRecordInfo{
-			Topic: name.Topic, Partition: name.Partition, Offset: offset, Timestamp: rec.Timestamp.UTC(),
+			Topic: e.topic, Partition: e.partition, Offset: offset, Timestamp: rec.Timestamp.UTC(),
 			Key: rec.Key, Value: rec.Value, Headers: make([]DumpRecordHeader, 0, len(rec.Headers)),
 		}
 		for _, h := range rec.Headers {

@@ -56,6 +56,14 @@ var (
 	ErrCodec = errors.New("codec is not part of this program")
 	// ErrMember: the logs of a data directory are not those that belong together.
 	ErrMember = errors.New("the logs of the data directory do not belong together")
+	// ErrKey: the records are encrypted, and there is no key for them, or the wrong one. They are
+	// not damaged: with the right key they can be read.
+	ErrKey = errors.New("encryption key")
+	// ErrTampered: records fail authentication: they are not what was sealed with their key, or
+	// not where that was. It comes with ErrDamaged.
+	ErrTampered = errors.New("records fail authentication")
+	// ErrNotEncrypted: WithSealedOnly met records that are not encrypted.
+	ErrNotEncrypted = errors.New("records are not encrypted")
 	// ErrDamaged: durable data is missing or not what was written.
 	ErrDamaged = errors.New("log is damaged")
 )

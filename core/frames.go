@@ -89,8 +89,10 @@ type frameReader struct {
 	// deep, with check, verifies the records in the data too, with the codecs that it has; nil:
 	// it does not.
 	deep *config
-	// decoded is memory for that.
-	decoded []byte
+	// header and name tell of the segment and its partitions, for that; decoding is its memory.
+	header   *format.SegmentHeader
+	name     func(id uint32) (topic string, partition int32, ok bool)
+	decoding decoding
 	// unchecked counts the batches whose contents cannot be looked at here.
 	unchecked int64
 	// rising takes any LSN that is not below the next one: a repaired segment.
@@ -166,10 +168,10 @@ func (b *badFrame) whole(sum format.Checksum, h format.FrameHeader, bytes []byte
 // It returns what is wrong with the first of them.
 func (r *frameReader) checkData() (first error) {
 	i := 0
-	_ = r.frame.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
+	_ = r.frame.each(func(e format.Entry, lsn uint64, data []byte) error { // it never fails
 		err := format.CheckData(r.sum, e, data)
 		if err == nil && r.deep != nil && e.Kind == format.KindData {
-			err = r.checkContents(e, data)
+			err = r.checkContents(e, lsn, data)
 		}
 		if err != nil {
 			r.frame.spoiled = append(r.frame.spoiled, i)
@@ -185,13 +187,16 @@ func (r *frameReader) checkData() (first error) {
 
 // checkContents checks the records of a batch, if they can be decoded here. If not, that is no
 // damage.
-func (r *frameReader) checkContents(e format.Entry, data []byte) error {
-	raw, err := r.deep.decode(r.decoded, e, data)
+func (r *frameReader) checkContents(e format.Entry, lsn uint64, data []byte) error {
+	topic, partition, ok := r.name(e.Partition)
+	b := stored{e, lsn, topic, partition, r.header, data}
+	if !ok && e.Codec&format.CodecSealed != 0 {
+		r.unchecked++ // what it was sealed for is not known
+		return nil
+	}
+	raw, err := r.deep.decode(&r.decoding, &b)
 	if err != nil {
 		return r.onlyDamage(err)
-	}
-	if e.Codec != format.CodecNone {
-		r.decoded = raw
 	}
 	return checkRecords(e, raw)
 }

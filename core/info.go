@@ -76,10 +76,12 @@ type SegmentInfo struct {
 	Records  int64  `json:"records"`
 	// StoredBytes is what its batches take, RawBytes what they would without a codec. Codecs
 	// are the names of those that they have, none among them.
-	StoredBytes int64     `json:"stored_bytes"`
-	RawBytes    int64     `json:"raw_bytes"`
-	Codecs      []string  `json:"codecs"`
-	Created     time.Time `json:"created"`
+	StoredBytes int64    `json:"stored_bytes"`
+	RawBytes    int64    `json:"raw_bytes"`
+	Codecs      []string `json:"codecs"`
+	// Cipher is the name of what its batches are sealed with, empty for nothing.
+	Cipher  string    `json:"cipher"`
+	Created time.Time `json:"created"`
 	// Partitions are the offsets that it got, truncated ones included. A partition of which
 	// it got none is not there.
 	Partitions []PartitionSpan `json:"partitions"`
@@ -105,7 +107,7 @@ func (s *shard) describe(g *segment) (SegmentInfo, error) {
 	info := SegmentInfo{
 		Name: g.path, Number: g.Number, State: segmentState(g.state.Load()).String(), Size: g.size.Load(),
 		Bytes: g.end.Load(), FirstLSN: g.FirstLSN, LastLSN: g.lastLSN.Load(), Records: g.records.Load(),
-		Created: time.Unix(0, g.Created).UTC(),
+		Created: time.Unix(0, g.Created).UTC(), Cipher: keyCipher(g.Key),
 	}
 	spans := func(parts []format.FooterPartition) {
 		codecs := uint64(0)

@@ -143,11 +143,7 @@ func (c *cursor) moved(r *request, e extent) (records []Record, err error) {
 		case errors.Is(err, ErrCodec) && len(records) > 0:
 			return records, nil
 		case errors.Is(err, ErrCodec) && c.pending[0].Base == c.next && c.pending[0].End() <= e.end:
-			b := c.pending[0]
-			c.pending, c.next = c.pending[1:], b.End()
-			b.Flags, b.Gap = format.FlagMoved, 0
-			r.entry, r.codec, r.packed = b.Entry, nil, &packed{data: b.data}
-			return nil, nil
+			return nil, c.movedAsStored(r)
 		case err != nil: // of a part of a batch whose codec is not there too
 			return nil, err
 		}
@@ -158,4 +154,21 @@ func (c *cursor) moved(r *request, e extent) (records []Record, err error) {
 		records = append(records, rec)
 	}
 	return records, nil
+}
+
+// movedAsStored fills in the request for a whole batch whose codec is not there. If it is sealed
+// it is sealed anew, for its copy stands elsewhere.
+func (c *cursor) movedAsStored(r *request) error {
+	b := c.pending[0]
+	if b.Codec&format.CodecSealed != 0 {
+		data, err := c.p.shard.cfg.unseal(nil, c.stored(b))
+		if err != nil {
+			return err
+		}
+		b.data, b.Codec, b.Length = data, b.Codec&^format.CodecSealed, int64(len(data))
+	}
+	c.pending, c.next = c.pending[1:], b.End()
+	b.Flags, b.Gap = format.FlagMoved, 0
+	r.entry, r.codec, r.packed = b.Entry, nil, &packed{data: b.data}
+	return nil
 }

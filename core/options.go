@@ -123,6 +123,18 @@ func WithTopicCodec(topic string, codec Codec) Option {
 	return func(c *config) { c.topicCodecs[topic] = codec }
 }
 
+// WithKeys has appends encrypted and authenticated, with a data key that the provider wraps, and
+// lets what was encrypted be read. A log that has records already becomes an encrypted one: the
+// old ones stay as they are. A log that is encrypted cannot be opened for writing without.
+func WithKeys(p KeyProvider) Option { return func(c *config) { c.keys = p } }
+
+// WithCipher sets what WithKeys encrypts with. Default AES().
+func WithCipher(how Cipher) Option { return func(c *config) { c.cipher = how } }
+
+// WithSealedOnly makes reading records that are not encrypted fail with ErrNotEncrypted: for a log
+// that was encrypted from its beginning, somebody must have put them there.
+func WithSealedOnly() Option { return func(c *config) { c.sealedOnly = true } }
+
 // WithLogger sets where to log. Nothing is logged for an append. Default, and for nil:
 // nowhere.
 func WithLogger(l hclog.Logger) Option {

@@ -22,8 +22,11 @@ const maxPacked = 1 << 20
 var packs = sync.Pool{New: func() any { return new(packed) }}
 
 // pack encodes and compresses the records of a request that has a codec, and notes how they are
-// stored: as they are if they do not shrink.
+// stored: as they are if they do not shrink, and sealed if the log has a key.
 func (r *request) pack(records []Record) {
+	if s := r.part.shard.sealer; s != nil && r.entry.Kind == format.KindData {
+		defer s.wrap(&r.entry)
+	}
 	if r.codec == nil {
 		return
 	}

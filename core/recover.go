@@ -251,6 +251,7 @@ func (r *recovery) checkChain() {
 		}
 		return true
 	})
+	r.findKeys()
 	if m := r.marker; m != nil && len(r.segments) > 0 && m.Log != r.s.id {
 		r.note(r.s.path(markerName), 0, format.MarkerSize, fmt.Sprintf("close marker of another log (%x, not %x)", m.Log, r.s.id))
 		r.marker, r.badMarker = nil, &refused{file: true}
@@ -283,6 +284,11 @@ func (r *recovery) commonID() (id format.LogID) {
 	}
 	if r.marker != nil && (len(count) == 0 || count[r.marker.Log] == count[id]) {
 		id = r.marker.Log
+	}
+	for _, g := range r.segments {
+		if id == (format.LogID{}) && g.Key != nil { // all headers are lost
+			id = g.Key.Log
+		}
 	}
 	return id
 }

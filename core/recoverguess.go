@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"cmp"
+
 	"github.com/chronik-go/wal/core/format"
 )
 
@@ -35,8 +37,13 @@ func guessHeader(g *segment, number uint64) bool {
 		Predecessor: format.Link{Segment: number - 1, LSN: first.LSN - 1, Chain: first.Chain},
 	}
 	g.guessed = true
-	if g.Checksum, err = guessChecksum(&r, first); err != nil {
+	more, err := guessMore(&r, first)
+	if err != nil {
 		return false
+	}
+	g.Checksum, g.Key, g.sealedWith = cmp.Or(more.sum, format.ChecksumCRC32C), more.key, more.sealedWith
+	if g.Key != nil {
+		g.Log = g.Key.Log
 	}
 	if first.Position > format.HeaderSize {
 		g.Predecessor.Chain = 0 // there were frames before it
@@ -44,31 +51,81 @@ func guessHeader(g *segment, number uint64) bool {
 	return true
 }
 
-// guessChecksum tells which kind of checksum the data of a segment has, whose first frame header
-// is known: the one that fits the first entry that it fits, CRC-32C if none does.
-func guessChecksum(r *frameReader, first format.FrameHeader) (format.Checksum, error) {
+// guessed is what the frames of a segment tell of its header, beyond what is in their own.
+type guessed struct {
+	sum format.Checksum
+	key *format.Key
+	// sealedWith is the key that a batch names; zero if none was found.
+	sealedWith format.KeyID
+}
+
+// guessMore looks through the frames from the first one on for what tells the kind of checksum and,
+// where batches are sealed, their key.
+func guessMore(r *frameReader, first format.FrameHeader) (w guessed, err error) {
 	for h := &first; h != nil; {
 		r.position, r.loose = h.Position, true
 		if f, err := r.next(); err == nil {
-			kind := format.Checksum(0)
-			_ = f.each(func(e format.Entry, _ uint64, data []byte) error { // it never fails
-				for _, k := range []format.Checksum{format.ChecksumCRC32C, format.ChecksumXXH64} {
-					if kind == 0 && len(data) > 0 && k.Sum(data) == e.CRC {
-						kind = k
-					}
-				}
-				return nil
-			})
-			if kind != 0 {
-				return kind, nil
+			_ = f.each(func(e format.Entry, _ uint64, data []byte) error { w.learn(e, data); return nil })
+			if w.complete() {
+				return w, nil
 			}
 		}
-		var err error
 		if h, err = r.search(h.Position + r.alignment); err != nil {
-			return 0, err
+			return w, err
 		}
 	}
-	return format.ChecksumCRC32C, nil
+	return w, nil
+}
+
+// complete reports whether there is no more to learn, but from frames that are not there.
+func (w *guessed) complete() bool {
+	return w.sum != 0 && (w.key != nil || w.sealedWith == format.KeyID{})
+}
+
+// learn takes in what an entry tells, if its checksum of some kind is good.
+func (w *guessed) learn(e format.Entry, data []byte) {
+	sum := format.Checksum(0)
+	for k := format.ChecksumCRC32C; k.Known(); k++ {
+		if len(data) > 0 && k.Sum(data) == e.CRC {
+			sum = k
+		}
+	}
+	if sum == 0 || w.sum != 0 && w.sum != sum {
+		return
+	}
+	w.sum = sum
+	switch {
+	case e.Kind == format.KindDeclare && e.Flags&format.FlagKey != 0 && w.key == nil:
+		if _, rest, err := format.ReadDeclaration(data); err == nil {
+			w.key, _, _ = format.ReadKey(rest)
+		}
+	case e.Kind == format.KindData && e.Codec&format.CodecSealed != 0:
+		if head, err := format.ReadSeal(data); err == nil {
+			w.sealedWith = head.Key
+		}
+	}
+}
+
+// findKeys gives segments whose key is lost the one of the same id that another segment has, for
+// all that one open began have the same, or that has a file.
+func (r *recovery) findKeys() {
+	keys := map[format.KeyID]*format.Key{}
+	for _, g := range r.segments {
+		if g.Key != nil {
+			keys[g.Key.ID] = g.Key
+		}
+	}
+	for _, g := range r.segments {
+		if g.guessed {
+			g.Log = r.s.id
+		}
+		if g.guessed && g.Key == nil {
+			g.Key = keys[g.sealedWith]
+		}
+		if g.guessed && g.Key == nil && g.sealedWith != (format.KeyID{}) {
+			g.Key = r.s.filedKey(g.sealedWith)
+		}
+	}
 }
 
 // footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none. It is

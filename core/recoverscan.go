@@ -162,7 +162,7 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 	sc.exact, sc.salvage = exact, true
 	sc.reader.loose = g.guessed
 	if r.everything {
-		sc.reader.deep = r.s.cfg
+		sc.reader.deep, sc.reader.header, sc.reader.name = r.s.cfg, &g.SegmentHeader, sc.name
 	}
 	sc.reader.rising = rebuilt || f != nil && f.Repaired
 	if i+1 < len(r.segments) && !exact && r.segments[i+1].guessed {

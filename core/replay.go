@@ -56,7 +56,9 @@ func (m *Manager) Visit(ctx context.Context, visit func(Entry, error) bool) {
 // reports whether to go on.
 func (s *shard) replay(ctx context.Context, lend bool, yield func(Entry, error) bool) bool {
 	snap := s.snapshot()
-	snap.lend = lend
+	if snap.lend = lend; lend {
+		snap.decoding = &decoding{}
+	}
 	defer snap.release()
 	for _, g := range snap.segments {
 		if !snap.replaySegment(ctx, g, yield) {
@@ -74,7 +76,7 @@ type snapshot struct {
 	segments []*segment // pinned, in the order of the log
 	live     []extent   // memory for liveIn
 	lend     bool       // records are not copied
-	decoded  []byte     // if so, memory for decompressed ones
+	decoding *decoding  // if so, memory for those that are not stored as they are
 }
 
 // replayed is one partition in a snapshot.
@@ -228,13 +230,10 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 		}
 		err := format.CheckData(g.Checksum, e, data)
 		if err == nil {
-			data, err = snap.s.cfg.decode(snap.decoded, e, data)
+			data, err = snap.s.cfg.decode(snap.decoding, &stored{e, lsn, p.topic, p.num, &g.SegmentHeader, data})
 		}
 		if err != nil {
 			return snap.tell(yield, g, f.Position, err, errors.Is(err, format.ErrCorrupt))
-		}
-		if e.Codec != format.CodecNone && snap.lend {
-			snap.decoded = data
 		}
 		for offset := e.Base; offset < e.End(); offset++ {
 			var rec Record

@@ -3,6 +3,7 @@ package wal_test
 import (
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -77,7 +78,7 @@ func requireDroppedInOrder(t *testing.T, trace *sim.Trace) {
 	renamed := map[string]bool{}
 	for i := range trace.Len() {
 		o := trace.Op(i)
-		gone := o.Op == sim.OpRemove && len(o.Name) == 24 || o.Op == sim.OpRename && len(o.Name) == 24
+		gone := (o.Op == sim.OpRemove || o.Op == sim.OpRename) && len(o.Name) == 24 && strings.HasSuffix(o.Name, ".wal")
 		switch {
 		case gone:
 			require.False(t, open, "%v before the one before was durable", o)

@@ -94,7 +94,7 @@ func (c *committer) preludeSize(n int) int64 {
 		return 0
 	}
 	per := int64(format.DeclarationSize(format.Declaration{}) + format.MaxTopic + format.EntrySize)
-	return format.AlignUp(format.FrameHeaderSize+int64(n)*per, c.s.alignment)
+	return format.AlignUp(format.FrameHeaderSize+int64(n)*per+int64(format.KeySize(c.s.sealKey())), c.s.alignment)
 }
 
 // begin ends the active segment, if there is one, and starts the next with room for at
@@ -134,12 +134,15 @@ func (c *committer) activate(file prepared) error {
 	s := c.s
 	h := format.SegmentHeader{
 		Checksum: s.cfg.checksum, Alignment: s.alignment, Log: s.logID(), Number: c.tail.Segment + 1, Epoch: randomEpoch(),
-		FirstLSN: c.tail.LSN + 1, Created: time.Now().UnixNano(), Predecessor: c.tail,
+		FirstLSN: c.tail.LSN + 1, Created: time.Now().UnixNano(), Predecessor: c.tail, Key: s.sealKey(),
 	}
 	name := segmentName(h.Number)
 	format.PutSegmentHeader(c.header.Bytes, h)
 	head := c.header.Bytes[:format.HeaderSize]
-	err := c.writeNow(backend.Write{File: file.file, Data: head, Buffer: c.header, Sync: true})
+	err := c.fileKey()
+	if err == nil {
+		err = c.writeNow(backend.Write{File: file.file, Data: head, Buffer: c.header, Sync: true})
+	}
 	if err == nil {
 		err = s.dir.Rename(file.name, name)
 	}
@@ -255,9 +258,13 @@ func (c *committer) declaration(parts []*Partition, lsn uint64) []byte {
 		d := p.declaration()
 		at := len(data)
 		data = format.AppendDeclaration(data, d)
+		flags := uint16(0)
+		if i == 0 && seg.Key != nil {
+			data, flags = format.AppendKey(data, seg.Key), format.FlagKey
+		}
 		n := int64(len(data) - at)
 		entries[i] = format.Entry{
-			Partition: p.id, Kind: format.KindDeclare, Base: d.Next,
+			Partition: p.id, Kind: format.KindDeclare, Base: d.Next, Flags: flags,
 			Length: n, RawLength: n, CRC: seg.Checksum.Sum(data[at:]),
 		}
 		seg.table.declare(p.id, d)

@@ -48,6 +48,15 @@ func newScan(g *segment, limit int64, pool *bufferPool) *scan {
 	}
 }
 
+// name returns what the segment has declared an id to be, so far.
+func (s *scan) name(id uint32) (topic string, partition int32, ok bool) {
+	p := s.table.partitions[id]
+	if p == nil || p.Topic == "" {
+		return "", 0, false
+	}
+	return p.Topic, p.Declaration.Partition, true
+}
+
 // lsnRange is LSNs from first on, end exclusive.
 type lsnRange struct{ first, end uint64 }
 

@@ -61,6 +61,8 @@ type segment struct {
 	state atomic.Int32
 	// guessed: the header is lost, and made up from the frames.
 	guessed bool
+	// sealedWith is the key that a batch of a guessed segment names, zero if none does.
+	sealedWith format.KeyID
 	// flawed: what is in it is damaged; a repair makes it anew.
 	flawed bool
 	// rebuilt by a repair: it may have LSNs that no entry has.

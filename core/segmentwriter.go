@@ -47,9 +47,13 @@ func (w *segmentWriter) declare(ids []uint32, list map[uint32]format.Declaration
 	for i, id := range ids {
 		d := list[id]
 		data[i] = format.AppendDeclaration(nil, d)
+		flags := uint16(0)
+		if i == 0 && w.header.Key != nil {
+			data[i], flags = format.AppendKey(data[i], w.header.Key), format.FlagKey
+		}
 		n := int64(len(data[i]))
 		entries[i] = format.Entry{
-			Partition: id, Kind: format.KindDeclare, Base: d.Next, Length: n, RawLength: n, CRC: w.header.Checksum.Sum(data[i]),
+			Partition: id, Kind: format.KindDeclare, Flags: flags, Base: d.Next, Length: n, RawLength: n, CRC: w.header.Checksum.Sum(data[i]),
 		}
 		w.table.declare(id, d)
 	}

@@ -67,7 +67,8 @@ type shard struct {
 	prepare   preparer
 	keeper    keeper
 	id        format.LogID
-	marker    bool // a close marker stands and is to be consumed
+	sealer    *sealer // nil: what is appended is not encrypted
+	marker    bool    // a close marker stands and is to be consumed
 	alignment int64
 	damage    []Damage
 	pool      *bufferPool
@@ -127,6 +128,9 @@ func (s *shard) path(file string) string {
 
 // start begins the work of a shard that was recovered for writing.
 func (s *shard) start() error {
+	if err := s.startSealing(); err != nil {
+		return err
+	}
 	queue, err := s.dir.Queue(backend.QueueOptions{Depth: maxDepth, Many: s.cfg.layout == LayoutDedicated})
 	if err != nil {
 		return fmt.Errorf("open a write queue: %w", err)

@@ -102,7 +102,7 @@ func (t *Tx) add(p *Partition, at int64, records []Record) error {
 	r.pack(records)
 	from := len(t.data)
 	t.data = append(t.data, make([]byte, r.entry.Length)...)
-	r.entry.CRC = r.put(t.data[from:], records)
+	r.put(t.data[from:], records)
 	r.unpack()
 	before := -1
 	if i, ok := t.last[p]; ok {
@@ -222,15 +222,21 @@ func (s *shard) commitTx(ctx context.Context, t *Tx) ([]Ack, error) {
 		s.mu.Unlock()
 		return nil, err
 	}
-	at := g.n
+	at, first := g.n, len(g.entries)
 	for i := range t.appends {
 		t.appends[i].start = r.start
 		acks = append(acks, s.enter(g, &t.appends[i].request))
 	}
 	sl := slot{group: g, buf: g.buf[at:g.n:g.n]}
+	entries := g.entries[first:]
 	sl.wake = s.entered(g)
 	s.mu.Unlock()
 	copy(sl.buf, t.data)
+	for i := range acks {
+		n := entries[i].Length
+		s.finishEntry(&entries[i], sl.buf[:n:n], acks[i].lsn)
+		sl.buf = sl.buf[n:]
+	}
 	g.encoding.Add(-1)
 	s.rouse(sl.wake)
 	return acks, nil

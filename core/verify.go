@@ -24,7 +24,7 @@ type Report struct {
 	TornTailBytes int64    `json:"torn_tail_bytes"`
 	Damage        []Damage `json:"damage"`
 	// UncheckedBatches counts those whose frame and checksum are good, and whose contents could
-	// not be looked at: this program has no codec for them.
+	// not be looked at: this program has no codec, or no key, for them.
 	UncheckedBatches int64 `json:"unchecked_batches"`
 	// DeclaredLost are the offsets whose records a repair gave up: readers yield a
 	// *LostError for them. They are no damage any more.
@@ -38,6 +38,9 @@ type Report struct {
 //
 // Damage is not an error: the Report lists it. The error wraps ErrNotLog if there is no log,
 // ctx.Err() if ctx ended, or says what could not be read.
+//
+// What is encrypted is decrypted too where the key is there (WithKeys). Key files are not looked at:
+// they repeat what the segments hold.
 //
 // What it cannot find: a damaged footer of a log that was not closed cleanly, unless only
 // some bits of it differ. The footer repeats what the frames say; nothing is lost by it.

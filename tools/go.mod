@@ -12,8 +12,10 @@ require (
 	github.com/spf13/pflag v1.0.9
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.44.0
+	golang.org/x/term v0.45.0
 )
+
+require golang.org/x/crypto v0.55.0 // indirect
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -164,7 +164,7 @@ func (v *victim) check(h harm) *Violation {
 	v.c.raw++
 	v.c.recoveries++
 	silent := v.maySuffer(h)
-	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d.Clone())), wal.WithReadOnly())
+	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d.Clone())), wal.WithReadOnly(), readerKey)
 	if err != nil {
 		if !silent { // else what contradicts the cut may be told
 			return v.refused(d, h, err)
@@ -200,7 +200,7 @@ func (v *victim) refused(d *sim.Disk, h harm, err error) *Violation {
 	if !slices.ContainsFunc(de.Damage, func(x wal.Damage) bool { return h.meets(x) }) {
 		return violation(DamageReported, "the error does not name the place: %v", err)
 	}
-	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d)), wal.WithReadOnly(), wal.WithAllowDamage())
+	m, err := wal.Open(dir, wal.WithBackend(v.wrap(d)), wal.WithReadOnly(), wal.WithAllowDamage(), readerKey)
 	if errors.Is(err, wal.ErrNotLog) && len(v.files) == 1 {
 		return nil // nothing sound is left
 	}

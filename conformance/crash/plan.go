@@ -69,8 +69,10 @@ func newPlan(seed uint64) plan {
 	compress := drawCodec(seed)
 	sum := pick(newRand(seed, 9), wal.ChecksumCRC32C, wal.ChecksumCRC32C, wal.ChecksumXXH64)
 	p.options = append(p.options, wal.WithCodec(compress), wal.WithChecksum(sum))
-	p.text = fmt.Sprintf("depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v, codec %v, %v",
-		p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync, compress, sum)
+	encrypt, how := drawKeys(seed)
+	p.options = append(p.options, encrypt...)
+	p.text = fmt.Sprintf("depth %d, alignment %d, segment %d, buffer %d, recycle %d, move %d, shards %d, per-write sync %v, codec %v, %v, %s",
+		p.disk.Depth, p.disk.Alignment, segment, buffer, recycle, move, shards, p.disk.PerWriteSync, compress, sum, how)
 	return p
 }
 

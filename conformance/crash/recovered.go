@@ -38,7 +38,7 @@ func (r *recovered) equal(o *recovered) bool {
 // readOnly opens the log read-only and reads all of it. With thorough, each partition is
 // read by itself too, and the two compared.
 func readOnly(b backend.Backend, thorough bool) *recovered {
-	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly())
+	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly(), readerKey)
 	if errors.Is(err, wal.ErrNotLog) || errors.Is(err, fs.ErrNotExist) {
 		return &recovered{}
 	}

@@ -59,11 +59,17 @@ const FlagGapLost uint16 = 2
 // frame, which is a data batch too. Neither is a moved one. Runs do not have it.
 const FlagTransaction uint16 = 4
 
+// FlagKey marks a KindDeclare entry whose declaration the segment's Key follows, again: so that a
+// header that is lost does not take the batches with it.
+const FlagKey uint16 = 8
+
 // flags are those that entries of a kind may have.
 func (k Kind) flags() uint16 {
 	switch k {
 	case KindData:
 		return FlagMoved | FlagTransaction
+	case KindDeclare:
+		return FlagKey
 	case KindTruncateAfter:
 		return FlagGapLost
 	}
@@ -195,6 +201,8 @@ func (e Entry) check() error {
 		return fmt.Errorf("%w: entry with base offset %d, gap %d, count %d", ErrCorrupt, e.Base, e.Gap, e.Count)
 	case e.RawLength > MaxFrame || e.Codec == CodecNone && e.Length != e.RawLength:
 		return fmt.Errorf("%w: %v entry of %d bytes is stored in %d", ErrCorrupt, e.Kind, e.RawLength, e.Length)
+	case e.Codec == CodecSealed && e.Length != e.RawLength+SealOverhead, e.Codec&CodecSealed != 0 && e.Length < SealOverhead:
+		return fmt.Errorf("%w: %v entry of %d bytes is sealed in %d", ErrCorrupt, e.Kind, e.RawLength, e.Length)
 	case e.Kind != KindData:
 		return e.checkControl()
 	case e.Count < 1 || e.RawLength < int64(e.Count)*recordFixed:
@@ -209,8 +217,12 @@ func (e Entry) checkControl() error {
 	used := Entry{Partition: e.Partition, Kind: e.Kind, Base: e.Base}
 	switch e.Kind {
 	case KindDeclare:
-		used.Length, used.RawLength, used.CRC = e.Length, e.Length, e.CRC
-		if e.Length <= declareFixed || e.Length > declareFixed+MaxTopic {
+		used.Length, used.RawLength, used.CRC, used.Flags = e.Length, e.Length, e.CRC, e.Flags
+		longest := int64(declareFixed + MaxTopic)
+		if e.Flags&FlagKey != 0 {
+			longest += keyFixed + MaxWrappedKey
+		}
+		if e.Length <= declareFixed || e.Length > longest {
 			return fmt.Errorf("%w: declaration of %d bytes", ErrCorrupt, e.Length)
 		}
 	case KindTruncateAfter:

@@ -51,7 +51,7 @@ type Stored struct {
 func (s *Stored) Add(e Entry) {
 	s.Bytes += e.Length
 	s.RawBytes += e.RawLength
-	s.Codecs |= 1 << (e.Codec & 63)
+	s.Codecs |= 1 << (e.Codec &^ CodecSealed & 63)
 }
 
 // Run is consecutive data batches of one partition, or one control entry.

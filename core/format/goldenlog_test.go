@@ -200,5 +200,8 @@ func goldenFiles() map[string][]byte {
 		goldenFixed: AppendFooter(nil, &goldenRepaired, 512),
 		goldenCodec: goldenFrame(),
 		goldenOther: memberBytes(goldenMember),
+
+		goldenKeyFile: AppendKeyFile(nil, &goldenKey),
+		goldenSealed:  goldenSealedBatch(),
 	}
 }

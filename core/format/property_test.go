@@ -145,16 +145,26 @@ func drawEntry(t *rapid.T) Entry {
 	case KindData:
 		e.Count = rapid.IntRange(1, math.MaxUint16).Draw(t, "count")
 		e.Flags = rapid.SampledFrom([]uint16{0, FlagMoved}).Draw(t, "flags")
-		e.Codec = rapid.SampledFrom([]uint8{CodecNone, 1, 255}).Draw(t, "codec")
+		e.Codec = rapid.SampledFrom([]uint8{CodecNone, 1, 127, CodecSealed, 255}).Draw(t, "codec")
 		e.RawLength = rapid.Int64Range(int64(e.Count)*recordFixed, 1<<21).Draw(t, "raw length")
 		e.Length, e.CRC = e.RawLength, rapid.Uint32().Draw(t, "CRC")
 		if e.Codec != CodecNone {
 			e.Length = rapid.Int64Range(0, 1<<21).Draw(t, "length")
 		}
+		switch {
+		case e.Codec == CodecSealed:
+			e.Length = e.RawLength + SealOverhead
+		case e.Codec&CodecSealed != 0:
+			e.Length += SealOverhead
+		}
 		e.MaxTimestamp = rapid.Int64().Draw(t, "max timestamp")
 	case KindDeclare:
 		e.Gap, e.CRC = 0, rapid.Uint32().Draw(t, "CRC")
 		e.Length = rapid.Int64Range(declareFixed+1, declareFixed+MaxTopic).Draw(t, "length")
+		if rapid.Bool().Draw(t, "key") {
+			e.Flags = FlagKey
+			e.Length += rapid.Int64Range(0, keyFixed+MaxWrappedKey).Draw(t, "size of the key")
+		}
 		e.RawLength = e.Length
 	case KindLost:
 		e.Base, e.Gap = e.Base+1, e.Gap+1

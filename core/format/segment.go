@@ -63,6 +63,8 @@ type SegmentHeader struct {
 	Created int64
 	// Predecessor is the end of the segment before this one.
 	Predecessor Link
+	// Key is what the segment's batches are sealed with; nil if they are not.
+	Key *Key
 }
 
 // The layout of the header block:
@@ -81,7 +83,7 @@ type SegmentHeader struct {
 //	72  predecessor end         8
 //	80  predecessor LSN         8
 //	88  predecessor chain CRC   4
-//	92  zeros                4000
+//	92  key, or zeros        4000   see Key; zeros behind it
 //	4092 CRC of the above       4
 const (
 	hdrVersion  = 8
@@ -94,7 +96,7 @@ const (
 	hdrFirstLSN = 48
 	hdrCreated  = 56
 	hdrPrev     = 64
-	hdrReserved = hdrPrev + linkSize
+	hdrKey      = hdrPrev + linkSize
 	hdrCRC      = HeaderSize - 4
 )
 
@@ -131,6 +133,9 @@ func PutSegmentHeader(b []byte, h SegmentHeader) {
 	le.PutUint64(b[hdrFirstLSN:], h.FirstLSN)
 	le.PutUint64(b[hdrCreated:], uint64(h.Created))
 	putLink(b[hdrPrev:], h.Predecessor)
+	if h.Key != nil {
+		AppendKey(b[:hdrKey], h.Key)
+	}
 	le.PutUint32(b[hdrCRC:], CRC(b[:hdrCRC]))
 }
 
@@ -160,7 +165,25 @@ func ReadSegmentHeader(b []byte) (SegmentHeader, error) {
 		Created:     int64(le.Uint64(b[hdrCreated:])),
 		Predecessor: readLink(b[hdrPrev:]),
 	}
-	return h, h.check(b)
+	if err := h.check(b); err != nil {
+		return h, err
+	}
+	return h, h.readKey(b[hdrKey:hdrCRC])
+}
+
+// readKey reads the key of a segment whose batches are sealed, and checks that nothing else stands
+// in its place.
+func (h *SegmentHeader) readKey(b []byte) (err error) {
+	rest := b
+	if b[0] != 0 {
+		if h.Key, rest, err = ReadKey(b); err != nil {
+			return fmt.Errorf("segment header: %w", err)
+		}
+	}
+	if !allZero(rest) {
+		return fmt.Errorf("%w: segment header: reserved bytes in use", ErrVersion)
+	}
+	return nil
 }
 
 func (h SegmentHeader) check(b []byte) error {
@@ -177,8 +200,6 @@ func (h SegmentHeader) check(b []byte) error {
 	case !h.Predecessor.valid() || h.Predecessor.LSN+1 != h.FirstLSN || h.Predecessor.Segment+1 != h.Number:
 		return fmt.Errorf("%w: segment header: predecessor %+v does not lead to segment %d, LSN %d",
 			ErrCorrupt, h.Predecessor, h.Number, h.FirstLSN)
-	case !allZero(b[hdrReserved:hdrCRC]):
-		return fmt.Errorf("%w: segment header: reserved bytes in use", ErrVersion)
 	}
 	return nil
 }

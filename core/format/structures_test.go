@@ -30,6 +30,8 @@ var goldenLogID = []byte("\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\xa9\xaa\xab\xac\x
 func goldenStructures(t *testing.T) map[string]structure {
 	seg1, seg2, frame := golden(t, goldenSeg1), golden(t, goldenSeg2), golden(t, goldenCodec)
 	marker, repaired, member := golden(t, goldenClose), golden(t, goldenFixed), golden(t, goldenOther)
+	keyFile, sealed := golden(t, goldenKeyFile), golden(t, goldenSealed)
+	keyEnd := len(keyFile) - 4
 	link1 := join(u64(1), u64(5632), u64(4), u32(0x1f884094))
 	const (
 		body    = 36 + 34 // in the repaired footer: its only partition up to the runs
@@ -41,7 +43,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"magic", []byte("CHRNKSEG")}, {"version", u16(1)}, {"checksum kind", u8(1)}, {"alignment", u8(9)},
 			{"flags", u32(0)}, {"log id", goldenLogID}, {"segment number", u64(2)}, {"epoch", u64(0x2122232425262728)},
 			{"first LSN", u64(5)}, {"created", u64(1_700_000_001_000_000_000)}, {"predecessor", link1},
-			{"reserved", make([]byte, 4000)}, {"CRC", u32(uint64(CRC(seg2[:4092])))},
+			{"key", make([]byte, 4000)}, {"CRC", u32(uint64(CRC(seg2[:4092])))},
 		}},
 		"Link": {seg2[64:92], []field{
 			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x1f884094)},
@@ -87,6 +89,22 @@ func goldenStructures(t *testing.T) map[string]structure {
 		}},
 		"Index entry": {repaired[body+80 : body+104], []field{
 			{"offset", u64(25)}, {"position", u64(8192)}, {"max timestamp", u64(1_700_000_000_000_000_017)},
+		}},
+		"Key": {keyFile[16:keyEnd], []field{
+			{"cipher", u8(1)}, {"zero", u8(0)}, {"wrapped size", u16(16)}, {"key id", []byte("\xb0\xb1\xb2\xb3\xb4\xb5\xb6\xb7")},
+			{"log id", goldenLogID}, {"wrapped secret", []byte("a wrapped secret")},
+		}},
+		"Key file": {keyFile, []field{
+			{"magic", []byte("CHRNKKEY")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"key", keyFile[16:keyEnd]},
+			{"CRC", u32(uint64(CRC(keyFile[:keyEnd])))},
+		}},
+		"Sealed batch": {sealed, []field{
+			{"key id", []byte("\xb0\xb1\xb2\xb3\xb4\xb5\xb6\xb7")}, {"counter", u64(0x0102030405060708)},
+			{"ciphertext", sealed[16:36]}, {"tag", sealed[36:]},
+		}},
+		"Authenticated with it": {goldenAbout(), []field{
+			{"partition", u32(5)}, {"LSN", u64(43)}, {"base offset", u64(37)}, {"count", u32(2)}, {"raw length", u32(61)},
+			{"max timestamp", u64(1_700_000_000_000_000_008)}, {"codec", u8(0x83)}, {"topic", []byte("orders")},
 		}},
 		"Close marker": {marker, []field{
 			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,4 +66,44 @@ func TestChecksumFlag(t *testing.T) {
 	require.Regexp(t, `(?s)header .* xxh64, .*header .* crc32c, `, ok(t, "", "dump", "--dir", dir))
 	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
 	require.Equal(t, 2, run(t, "", "append", "--dir", dir, "--topic", "t", "--checksum", "md5").code)
+}
+
+func TestKeyFile(t *testing.T) {
+	keyFile := func(digit string) string {
+		path := filepath.Join(t.TempDir(), "key")
+		require.NoError(t, os.WriteFile(path, []byte(strings.Repeat(digit, 64)+"\n"), 0o600))
+		return path
+	}
+	for _, cipher := range []string{"aes-256-gcm", "chacha20-poly1305"} {
+		dir, key := t.TempDir(), keyFile("a")
+		encrypted := []string{"--dir", dir, "--key-file", key, "--cipher", cipher}
+		with := func(args ...string) []string { return append(args, encrypted...) }
+		ok(t, "plain before\n", "append", "--dir", dir, "--topic", "t")
+		ok(t, "my secret\n", with("append", "--topic", "t", "--codec", "lz4")...)
+		ok(t, "and more\n", with("append", "--topic", "t")...)
+		require.Equal(t, "plain before\nmy secret\nand more\n", ok(t, "", with("read", "--topic", "t")...))
+		require.True(t, decode[reportJSON](t, ok(t, "", with("verify", "--json")...)).OK)
+		require.Contains(t, ok(t, "", with("dump")...), `value "my secret"`)
+
+		for _, args := range [][]string{nil, {"--key-file", keyFile("b")}} {
+			for _, command := range []string{"append", "read"} {
+				o := run(t, "x\n", append(args, command, "--dir", dir, "--topic", "t")...)
+				require.Equal(t, 2, o.code, "%s: %s", command, o.stderr)
+				require.Contains(t, o.stderr, "--key-file")
+				require.NotContains(t, o.stdout, "secret")
+				require.NotContains(t, o.stderr, strings.Repeat("b", 8))
+			}
+			report := decode[reportJSON](t, ok(t, "", append(args, "verify", "--dir", dir, "--json")...))
+			require.True(t, report.OK)
+			require.EqualValues(t, 2, report.UncheckedBatches)
+		}
+		text := ok(t, "", "dump", "--dir", dir)
+		require.NotContains(t, text, "secret")
+		require.Regexp(t, "key [0-9a-f]{16} for "+cipher+`, wrapped in \d+ bytes`, text)
+		require.Contains(t, text, "encrypted")
+		require.Contains(t, ok(t, "", "segments", "--dir", dir), cipher)
+	}
+	o := run(t, "", "read", "--dir", t.TempDir(), "--topic", "t", "--key-file", "/does/not/exist")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "--key-file")
 }

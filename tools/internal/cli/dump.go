@@ -124,7 +124,7 @@ func details(item *wal.DumpItem) string {
 	switch {
 	case item.Header != nil:
 		h := item.Header
-		return fmt.Sprintf("log %s, number %d, epoch %v, %s, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.Checksum, h.FirstLSN, linkText(h.Predecessor))
+		return fmt.Sprintf("log %s, number %d, epoch %v, %s, first LSN %d, after %s", h.Log, h.Number, h.Epoch, h.Checksum, h.FirstLSN, linkText(h.Predecessor)) + keyText(h.Key)
 	case item.Frame != nil:
 		f := item.Frame
 		return fmt.Sprintf("LSN %d, durable LSN %d, %d entries, CRC %08x, chain %08x", f.LSN, f.Durable, f.Entries, f.CRC, f.Chain)
@@ -143,6 +143,14 @@ func details(item *wal.DumpItem) string {
 		return "the log ends at " + linkText(*item.End)
 	}
 	return ""
+}
+
+// keyText names a segment's data key.
+func keyText(k *wal.DumpKey) string {
+	if k == nil {
+		return ""
+	}
+	return fmt.Sprintf(", key %s for %s, wrapped in %d bytes", k.ID, k.Cipher, k.WrappedSize)
 }
 
 // partitionText shows what a footer says of a partition: where it stood when the segment
@@ -178,6 +186,9 @@ func entryText(item *wal.DumpItem) string {
 		text := fmt.Sprintf("%s, LSN %d, %d records from offset %d, CRC %08x", name, e.LSN, e.Count, e.Base, e.CRC)
 		if e.Codec != 0 {
 			text += fmt.Sprintf(", %s, %d bytes decoded, ratio %s", e.CodecName, e.RawLength, ratioText(e.RawLength, item.Length))
+		}
+		if e.Sealed {
+			text += ", encrypted"
 		}
 		if e.Gap > 0 {
 			text += fmt.Sprintf(", %d offsets before it declared empty", e.Gap)

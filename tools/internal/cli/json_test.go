@@ -23,7 +23,7 @@ func TestJSONKeys(t *testing.T) {
 	benchAppend := "--dir " + scratch + " --json --duration 0.05 --producers 2 --partitions 2"
 	for _, c := range []struct{ command, keys, added string }{
 		{"ls --dir DIR", "topic partition first_offset next_offset durable_offset records bytes", ""},
-		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", "stored_bytes raw_bytes codecs"},
+		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", "stored_bytes raw_bytes codecs cipher"},
 		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost unchecked_batches"},
 		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", "lost_entries"},
 		{"backends", "name linked usable reason", "auto"},

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/chronik-go/wal/codec"
+	"github.com/chronik-go/wal/codec/keys"
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
@@ -19,7 +20,7 @@ import (
 
 // globalFlags are the flags of every command.
 type globalFlags struct {
-	dir, backend, fsync, logLevel, codec, checksum string
+	dir, backend, fsync, logLevel, codec, checksum, keyFile, cipher string
 }
 
 func (f *globalFlags) register(set *pflag.FlagSet) {
@@ -32,6 +33,9 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 	choiceFlag(set, &f.logLevel, "log-level", "off", []string{"trace", "debug", "info", "warn", "error", "off"},
 		"what to log on standard error: trace, debug, info, warn, error or off")
 	choiceFlag(set, &f.checksum, "checksum", "crc32c", []string{"crc32c", "xxh64"}, "what guards what is appended: crc32c or xxh64")
+	set.StringVar(&f.keyFile, "key-file", "", "`file` with the key, 64 hexadecimal digits a line, or age identities: the log is or becomes encrypted")
+	choiceFlag(set, &f.cipher, "cipher", wal.AES().Name(), []string{wal.AES().Name(), codec.ChaCha().Name()},
+		"what --key-file encrypts with: aes-256-gcm or chacha20-poly1305")
 	f.codec = "none"
 	set.Var((*codecFlag)(&f.codec), "codec", "compression of what is appended: "+orList(codec.Names())+", with a level behind a colon, as in zstd:3")
 }
@@ -85,6 +89,16 @@ func (c *cli) options() ([]wal.Option, error) {
 	compress, err := codec.Named(c.flags.codec)
 	if err != nil {
 		return nil, usagef("--codec: %w", err)
+	}
+	if c.flags.keyFile != "" {
+		provider, err := keys.Read(c.flags.keyFile)
+		if err != nil {
+			return nil, usagef("--key-file: %w", err)
+		}
+		opts = append(opts, wal.WithKeys(provider))
+	}
+	if c.flags.cipher == codec.ChaCha().Name() {
+		opts = append(opts, wal.WithCipher(codec.ChaCha()))
 	}
 	sum, _ := format.ParseChecksum(c.flags.checksum)
 	return append(opts, wal.WithChecksum(sum), wal.WithCodec(compress), wal.WithLogger(hclog.New(&hclog.LoggerOptions{

@@ -42,9 +42,18 @@ func (c *cli) printSegments(list []wal.SegmentInfo, asJSON bool) error {
 	t.row("SEGMENT", "STATE", "SIZE", "USED", "LSN", "CREATED", "CODECS", "RATIO", "PARTITIONS")
 	for _, s := range list {
 		t.row(s.Name, s.State, s.Size, s.Bytes, fmt.Sprintf("%d-%d", s.FirstLSN, s.LastLSN),
-			timestamp(s.Created), strings.Join(s.Codecs, " "), ratioText(s.RawBytes, s.StoredBytes), spans(s.Partitions))
+			timestamp(s.Created), codecsText(&s), ratioText(s.RawBytes, s.StoredBytes), spans(s.Partitions))
 	}
 	return c.printTable(&t)
+}
+
+// codecsText names what the batches of a segment were made with.
+func codecsText(s *wal.SegmentInfo) string {
+	text := strings.Join(s.Codecs, " ")
+	if s.Cipher != "" {
+		text += " " + s.Cipher
+	}
+	return text
 }
 
 // ratioText says how many bytes one byte on disk stands for.
