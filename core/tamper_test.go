@@ -371,3 +371,22 @@ func TestKeyFilesAreRemoved(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.LessOrEqual(t, len(names(disk, ".key")), 2, "an open that appends nothing makes none")
 }
+
+// A repair that is given keys uses none: what fails authentication stays as it is, and readers are
+// told. Whether it was changed, or the key is not the right one, is not for a repair to say.
+func TestRepairGivesNothingUpForAKey(t *testing.T) {
+	disk := sealedRow(t, newDisk(t, sim.Options{}))
+	f := forge(t, must(disk.ReadFile(segmentFile(1))))
+	f.data(4)[20] ^= 1
+	require.NoError(t, disk.Overwrite(segmentFile(1), 0, f.seal(t)))
+	before := allBytes(t, disk)
+	require.Len(t, verify(t, disk, withKeys).Damage, 1)
+	report, err := wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: quarantine}, append(repairOptions(disk), withKeys)...)
+	require.NoError(t, err)
+	require.Empty(t, report.Actions)
+	require.Equal(t, before, allBytes(t, disk))
+	m := open(t, disk, withKeys, wal.WithReadOnly())
+	err = readError(lookup(t, m, "t", 0), 2)
+	require.ErrorIs(t, err, wal.ErrTampered)
+	require.ErrorIs(t, err, wal.ErrDamaged)
+}
