@@ -390,3 +390,33 @@ func TestRepairGivesNothingUpForAKey(t *testing.T) {
 	require.ErrorIs(t, err, wal.ErrTampered)
 	require.ErrorIs(t, err, wal.ErrDamaged)
 }
+
+// Where a segment has lost header and declarations, and no other is of the same open, the key's file
+// is what keeps its batches readable.
+func TestKeyFileKeepsWhatIsSealed(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk, withKeys)
+	appendValues(t, partition(t, m, "t", 0), 2)
+	require.NoError(t, m.Close())
+	m = open(t, disk, withKeys)
+	appendValues(t, lookup(t, m, "t", 0), 38)
+	disk = crash(t, disk)
+	require.NoError(t, disk.Zero(segmentFile(2), 0, 8192))
+	lost := disk.Clone()
+	for _, name := range names(lost, ".key") {
+		require.NoError(t, lost.Delete(dataDir+"/"+name))
+	}
+
+	report := repair(t, disk)
+	require.Len(t, report.Lost, 1)
+	require.Less(t, report.Lost[0].To, int64(12))
+	m = open(t, disk, withKeys, wal.WithReadOnly())
+	values, holes := readAll(t, lookup(t, m, "t", 0))
+	require.Equal(t, report.Lost, holes)
+	require.Len(t, values, 40-int(report.Lost[0].To-report.Lost[0].From))
+	require.NoError(t, m.Close())
+
+	report = repair(t, lost)
+	m = open(t, lost, withKeys, wal.WithReadOnly())
+	require.ErrorIs(t, readError(lookup(t, m, "t", 0), report.Lost[0].To), wal.ErrKey, "all places of the key are lost")
+}
