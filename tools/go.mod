@@ -15,7 +15,11 @@ require (
 	golang.org/x/term v0.45.0
 )
 
-require golang.org/x/crypto v0.55.0 // indirect
+require (
+	filippo.io/age v1.3.2 // indirect
+	filippo.io/hpke v0.4.0 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
+)
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -8,8 +8,8 @@ import (
 
 func TestChecksums(t *testing.T) {
 	data := []byte("123456789")
-	require.EqualValues(t, 0xe3069283, ChecksumCRC32C.Sum(data))
-	require.EqualValues(t, 0x40e6ae83, ChecksumXXH64.Sum(data), "of 8cb841db40e6ae83")
+	require.Equal(t, uint32(0xe3069283), ChecksumCRC32C.Sum(data))
+	require.Equal(t, uint32(0x40e6ae83), ChecksumXXH64.Sum(data), "of 8cb841db40e6ae83")
 	for _, kind := range []Checksum{ChecksumCRC32C, ChecksumXXH64} {
 		require.Zero(t, kind.Sum(nil), "entries without data have none")
 		e := Entry{CRC: kind.Sum(data)}
