@@ -29,6 +29,7 @@ func (s *shard) close() error {
 	}
 	<-s.commit.ended
 	s.keeper.stop()
+	s.prepare.pace.end()
 	close(s.prepare.requests)
 	s.workers.Wait()
 	for _, f := range s.prepare.takeRecycled(0) { // that came when the preparer had ended

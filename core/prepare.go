@@ -22,6 +22,7 @@ type preparer struct {
 	broken   bool // the queue is
 	batch    backend.Batch
 	made     int
+	pace     pace
 
 	mu       sync.Mutex
 	recycled []prepared
@@ -41,6 +42,7 @@ func (p *preparer) init(s *shard, preferWritten bool) {
 	p.s, p.written = s, preferWritten
 	p.requests = make(chan int64, 1)
 	p.zeroes = make(chan *zeroRequest, 1)
+	p.pace.changed = make(chan struct{}, 1)
 	p.ready = make(chan prepared, 1)
 }
 
@@ -121,7 +123,10 @@ func (p *preparer) prepareSize(size int64) prepared {
 	if p.written {
 		f.written = min(size, zeroAhead)
 		z := &zeroRequest{file: f.file, to: f.written, done: make(chan struct{})}
-		if p.zero(z); z.err != nil {
+		if p.zero(z); z.err == nil && p.queue != nil {
+			z.err = p.zeroRest(&f)
+		}
+		if z.err != nil {
 			p.discard(f)
 			f.err = fmt.Errorf("prepare a segment: %w", z.err)
 		}
@@ -160,12 +165,14 @@ func (p *preparer) takeRecycled(n int) []prepared {
 func (c *committer) ask(least int64) {
 	if !c.asked {
 		c.asked = true
+		c.s.prepare.pace.begin()
 		c.s.prepare.requests <- least
 	}
 }
 
 func (c *committer) askNow(least int64) prepared {
 	c.ask(least)
+	c.s.prepare.pace.end()
 	f := <-c.s.prepare.ready
 	c.asked = false
 	return f

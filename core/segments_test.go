@@ -3,6 +3,7 @@ package wal_test
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -224,6 +225,39 @@ func TestZerosAheadOfTheLog(t *testing.T) {
 		next++
 	}
 	require.Equal(t, want, next)
+}
+
+// The next segment's file gets its zeros while the active one is written, at that one's pace, so that
+// none have to be written to a segment while the log is in it.
+func TestZerosOfTheNextSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, record = 80 << 20, 64 << 10
+		disk := newDisk(t, sim.Options{PreferWritten: true, NoTrace: true})
+		m := open(t, disk, wal.WithSegmentSize(size), wal.WithBufferSize(1<<20))
+		p := partition(t, m, "t", 0)
+		zeros := map[string]*atomic.Int64{".tmp": {}, ".wal": {}}
+		disk.BeforeOp(func(o sim.OpInfo) {
+			if o.Op == sim.OpWrite && o.Len > 128<<10 {
+				zeros[filepath.Ext(o.Name)].Add(int64(o.Len))
+			}
+		})
+		for n := int64(0); m.Stats().Rotations < 2; n += record {
+			_, err := p.Append(bg, big(record, 'x'))
+			require.NoError(t, err)
+			synctest.Wait()
+			if m.Stats().Rotations < 2 {
+				next := max(0, zeros[".tmp"].Load()-32<<20) // without those of the first file
+				require.LessOrEqual(t, next, max(32<<20, 32<<20+(n-size/5)*4/3), "after %d bytes of %d", n, size)
+			}
+		}
+		require.GreaterOrEqual(t, zeros[".tmp"].Load(), int64(32<<20+size), "up to the end")
+		zeros[".wal"].Store(0)
+		for m.Stats().Rotations < 3 {
+			must(p.Append(bg, big(record, 'x')))
+			synctest.Wait()
+		}
+		require.Zero(t, zeros[".wal"].Load())
+	})
 }
 
 // Among large groups there is always a small one; zeros for its sake would double the bytes

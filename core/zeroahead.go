@@ -9,12 +9,15 @@ import (
 
 // A sync of space that was written before is about twice as fast as one of space that is
 // only reserved, since the file system has no metadata to change. So the preparer writes
-// zeros ahead of the log. It doubles the bytes written, which is worth it for groups whose
+// zeros ahead of the log: to the next segment's file (zeronext.go) and, where a log begins, to that
+// of the active one. It doubles the bytes written, which is worth it for groups whose
 // write is mostly waiting, and not for large ones: a stream of those gets none.
 
 const (
 	// zeroAhead is how far ahead of the log zeros are written.
 	zeroAhead = 32 << 20
+	// askedAt is the part of a segment after which the next one's file is asked for: a quarter.
+	askedAt = 4
 	// zeroStep is how much is zeroed by one write, bytes: little, for a group that
 	// comes meanwhile waits behind it.
 	zeroStep = 256 << 10
@@ -38,10 +41,13 @@ type zeroRequest struct {
 // lookAhead has the next segment prepared, and zeros written, before they are needed.
 func (c *committer) lookAhead(written int) {
 	size := c.active.size.Load()
-	if c.position > size/4 {
+	c.usual += (written - c.usual) / 8
+	if c.position > size/askedAt {
 		c.ask(0)
 	}
-	c.usual += (written - c.usual) / 8
+	if c.asked {
+		c.keepPace()
+	}
 	if !c.s.prepare.written || c.usual > zeroMaxGroup || c.zeroed >= size || c.position+zeroAhead/2 < c.zeroed {
 		return
 	}
@@ -94,19 +100,29 @@ func (p *preparer) zero(z *zeroRequest) {
 	if p.broken || p.queue == nil && !p.openQueue() {
 		return
 	}
-	for from := z.from; from < z.to; {
-		n := min(zeroStep, z.to-from)
-		z.err = p.write(backend.Write{File: z.file, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros})
-		if z.err != nil {
-			z.syncing.Store(true) // so that it is looked at
-			return
+	z.err = p.writeZeros(z.file, z.from, z.to)
+	z.syncing.Store(true) // also so that an error is looked at
+	if z.err == nil {
+		z.err = p.syncZeros(z.file)
+	}
+}
+
+func (p *preparer) writeZeros(f backend.File, from, to int64) error {
+	for from < to {
+		n := min(zeroStep, to-from)
+		if err := p.write(backend.Write{File: f, Offset: from, Data: p.zeros.Bytes[:n], Buffer: p.zeros}); err != nil {
+			return err
 		}
 		p.s.count.bytesWritten.Add(uint64(n))
 		from += n
 	}
-	// One sync here, or the next group's has the metadata of all this to write.
-	z.syncing.Store(true)
-	z.err = p.write(backend.Write{File: z.file, Sync: true})
+	return nil
+}
+
+// syncZeros makes zeros durable at once, or the next group's sync has the metadata of all of them
+// to write.
+func (p *preparer) syncZeros(f backend.File) error {
+	return p.write(backend.Write{File: f, Sync: true})
 }
 
 func (p *preparer) write(w backend.Write) error {
