@@ -43,18 +43,24 @@ func (c *committer) show(g *group) {
 	seg := g.seg
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
-	for i := range g.entries {
-		seg.table.add(g.entries[i].Entry, g.firstLSN+uint64(i), g.position)
-	}
+	g.eachEntry(func(i int, e format.Entry) {
+		seg.table.add(e, g.firstLSN+uint64(i), g.position)
+	})
 	seg.table.frames++
 	seg.reaches(c.tail)
+	marks := g.marks
 	for from := 0; from < len(g.entries); {
 		to := g.transactionEnd(from)
 		if to > from+1 {
 			c.publishTogether(seg, g.entries[from:to], g.firstLSN+uint64(from))
 		} else {
 			to = g.runEnd(from)
-			c.publishRun(seg, &g.entries[from], g.entries[to-1].End(), g.firstLSN+uint64(from))
+			n := 0
+			for n < len(marks) && marks[n].entry < to {
+				n++
+			}
+			c.publishRun(seg, &g.entries[from], g.entries[to-1].End(), g.firstLSN+uint64(from), marks[:n])
+			marks = marks[n:]
 		}
 		from = to
 	}
@@ -83,11 +89,19 @@ func (g *group) runEnd(from int) (to int) {
 }
 
 // publishRun makes a run of entries, which begins with e and ends at an offset, visible to the
-// readers of its partition.
-func (c *committer) publishRun(seg *segment, e *entry, end int64, lsn uint64) {
-	e.part.mu.Lock()
+// readers of its partition, with what is known of producers then.
+func (c *committer) publishRun(seg *segment, e *entry, end int64, lsn uint64, marks []mark) {
+	p := e.part
+	p.mu.Lock()
 	c.publish(seg, e, end, lsn)
-	e.part.mu.Unlock()
+	if len(marks) > 0 {
+		before := len(p.known)
+		for i := range marks {
+			p.known.set(marks[i].producer)
+		}
+		c.producers += len(p.known) - before
+	}
+	p.mu.Unlock()
 }
 
 // publishTogether makes the entries of a transaction visible in one step.
@@ -114,6 +128,11 @@ func (c *committer) publish(seg *segment, e *entry, end int64, lsn uint64) {
 	_ = p.extents.apply(seg, format.Run{
 		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: end, Gap: e.Gap, LSN: lsn,
 	})
+	if e.Kind == format.KindTruncateAfter {
+		before := len(p.known)
+		p.known.cut(e.Base)
+		c.producers += len(p.known) - before
+	}
 	p.cut.Store(p.extents.cuts.count)
 	p.lowest.Store(p.extents.first)
 	p.visible.Store(p.extents.next)

@@ -16,7 +16,12 @@ type request struct {
 	at    int64        // explicit offset, or -1
 	after Ack          // an append that must not have failed; the zero Ack for none
 	tx    *Tx          // it stands for all appends of a transaction, or nil
-	start time.Time
+	// producer, if not 0, numbers its records, and this one's first has a sequence number. before
+	// is the append that it repeats; see checkSequence.
+	producer uint64
+	sequence int64
+	before   Ack
+	start    time.Time
 	// generation is the partition's truncation count that a moved batch was read
 	// under.
 	truncations uint64
@@ -40,6 +45,7 @@ type Ack struct {
 	lsn        uint64
 	generation uint32
 	offset     int64
+	repeated   bool
 }
 
 // Offset returns the offset of the first record. It counts only once Wait returned nil.
@@ -173,6 +179,9 @@ func (s *shard) enter(g *group, r *request) Ack {
 	g.entries = append(g.entries, entry{Entry: r.entry, part: r.part, start: r.start})
 	lsn := s.nextLSN
 	s.nextLSN++
+	if r.producer != 0 {
+		s.markProducer(g, r, lsn)
+	}
 	return Ack{shard: s, lsn: lsn, generation: s.generation.Load(), offset: r.entry.Base}
 }
 
@@ -211,7 +220,7 @@ func (s *shard) groupFor(ctx context.Context, r *request) (*group, error) {
 			if r.entry.Kind == format.KindTruncateAfter {
 				s.closeGroup() // it comes first in its group; see committer.completeCut
 			}
-			g, err := s.room(int(r.entry.Length), r.entries())
+			g, err := s.room(r.size(), r.entries())
 			if g != nil || err != nil {
 				return g, err
 			}
@@ -244,6 +253,16 @@ func (r *request) entries() int {
 		return len(r.tx.appends)
 	}
 	return 1
+}
+
+// size is how much the request needs besides its entries: its data, and what it states of a
+// producer.
+func (r *request) size() int {
+	size := int(r.entry.Length)
+	if r.producer != 0 {
+		size += format.EntrySize
+	}
+	return size
 }
 
 // room returns an open group with room for entries that have size bytes of data, nil if the ring

@@ -37,12 +37,15 @@ type committer struct {
 	large    []*backend.Buffer // of dismissed groups, to be released
 	expect   int               // entries of the group acknowledged last
 	known    int               // partitions of the log
-	timer    *time.Timer
-	ended    chan struct{} // closed when the loop is over
-	asked    bool          // the preparer works on, or holds, a file for this committer
-	zeroed   int64
-	zeroing  *zeroRequest
-	usual    int // size of a group, bytes, smoothed
+	// producers is how many those know together, counts how often some were counted.
+	producers int
+	counts    uint64
+	timer     *time.Timer
+	ended     chan struct{} // closed when the loop is over
+	asked     bool          // the preparer works on, or holds, a file for this committer
+	zeroed    int64
+	zeroing   *zeroRequest
+	usual     int // size of a group, bytes, smoothed
 }
 
 func (c *committer) init(s *shard, queue backend.Queue, depth int) {
@@ -202,14 +205,14 @@ func (c *committer) sum(writes ...backend.Write) {
 // frame completes a group's bytes: directory, header, padding.
 func (c *committer) frame(g *group) {
 	at := g.n
-	for i := range g.entries {
-		format.PutEntry(g.buf[at:], g.entries[i].Entry)
+	g.eachEntry(func(_ int, e format.Entry) {
+		format.PutEntry(g.buf[at:], e)
 		at += format.EntrySize
-	}
+	})
 	end := int(format.AlignUp(int64(at), c.s.alignment))
 	clear(g.buf[at:end])
 	g.frame = g.buf[:end]
-	g.chain = c.seal(g.frame, at, len(g.entries), g.firstLSN, g.position)
+	g.chain = c.seal(g.frame, at, g.directory(), g.firstLSN, g.position)
 }
 
 // seal writes the header of a frame that is complete but for it, and returns its CRC.

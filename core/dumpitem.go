@@ -12,18 +12,20 @@ import (
 type DumpKind string
 
 // The kinds of items. Entries of a frame have the name of their kind: data, declare,
-// truncate-before, truncate-after, lost.
+// truncate-before, truncate-after, lost, producer.
 const (
 	DumpHeader  DumpKind = "header"  // a segment's header block
 	DumpFrame   DumpKind = "frame"   // a group commit; its entries follow
 	DumpData    DumpKind = "data"    // a batch; its records follow
 	DumpDeclare DumpKind = "declare" // and the other control entries
-	DumpRecord  DumpKind = "record"
-	DumpFooter  DumpKind = "footer" // that seals a segment; its partitions follow
-	DumpIndexed DumpKind = "partition"
-	DumpMarker  DumpKind = "marker" // the close marker
-	DumpBad     DumpKind = "bad"    // something is wrong; Error says what
-	DumpRest    DumpKind = "rest"   // what is not part of the log: Note says what it is
+	// DumpProducer: what the partition knows of a producer.
+	DumpProducer DumpKind = "producer"
+	DumpRecord   DumpKind = "record"
+	DumpFooter   DumpKind = "footer" // that seals a segment; its partitions follow
+	DumpIndexed  DumpKind = "partition"
+	DumpMarker   DumpKind = "marker" // the close marker
+	DumpBad      DumpKind = "bad"    // something is wrong; Error says what
+	DumpRest     DumpKind = "rest"   // what is not part of the log: Note says what it is
 )
 
 // DumpItem is one thing as it lies on disk. Of the pointers, the one for its kind is set.
@@ -116,7 +118,7 @@ type DumpEntryInfo struct {
 	// Topic and Partition are what the segment declared the id to be; empty if it did not.
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	// LSN is 0 in declarations.
+	// LSN is 0 in declarations and producer entries.
 	LSN   uint64 `json:"lsn"`
 	Base  int64  `json:"base"`
 	Gap   int64  `json:"gap"`
@@ -132,6 +134,10 @@ type DumpEntryInfo struct {
 	MaxTimestamp time.Time `json:"max_timestamp,omitzero"` // only of data
 	// First is the partition's first offset in a declaration, else 0.
 	First int64 `json:"first"`
+	// Producer is whose sequence numbers a producer entry is about; Sequence is the first of
+	// them, Base the offset of its record, Count how many they are. Else 0.
+	Producer Hex64 `json:"producer"`
+	Sequence int64 `json:"sequence"`
 }
 
 // DumpRecordInfo is a record. Key and Value are nil where there is none.

@@ -134,6 +134,10 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 	if e.Kind == format.KindData {
 		info.MaxTimestamp = time.Unix(0, e.MaxTimestamp).UTC()
 	}
+	if e.Kind == format.KindProducer {
+		p := e.Producer()
+		info.LSN, info.Gap, info.Producer, info.Sequence = 0, 0, Hex64(p.ID), p.First
+	}
 	if e.Kind == format.KindDeclare {
 		info.LSN = 0
 		if problem == nil {

@@ -41,6 +41,9 @@ var (
 	// sticky: what was durable stays readable, nothing can be appended until the log
 	// is opened again.
 	ErrFailed = errors.New("log has failed")
+	// ErrSequence: the sequence number of an append is not the one that is due; what is
+	// returned is a *SequenceError. Nothing was appended.
+	ErrSequence = errors.New("sequence number out of order")
 	// ErrTxDone: the transaction was committed or aborted before.
 	ErrTxDone = errors.New("transaction is over")
 	// ErrTxTooLarge: the transaction would hold more than one group commit may. Nothing was

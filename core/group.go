@@ -22,6 +22,7 @@ type group struct {
 	// Guarded by the append lock while the group is open.
 	n       int // bytes used: frame header and data, without the directory
 	entries []entry
+	marks   []mark
 	waiters []*waiter
 	opened  time.Time
 
@@ -54,8 +55,7 @@ type entry struct {
 // fits reports whether more entries have room that come with size bytes of data. The entries stay
 // where they are: producers hold them.
 func (g *group) fits(size, entries int) bool {
-	n := len(g.entries) + entries
-	return len(g.buf)-g.n-n*format.EntrySize >= size && n <= cap(g.entries)
+	return len(g.buf)-g.n-(g.directory()+entries)*format.EntrySize >= size && len(g.entries)+entries <= cap(g.entries)
 }
 
 // lastLSN is the LSN of the group's last entry.

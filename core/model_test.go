@@ -17,6 +17,13 @@ import (
 type modelPartition struct {
 	first, next int64
 	records     map[int64]string
+	// once are the newest appends of producers that number their records.
+	once map[uint64]onceAppend
+}
+
+type onceAppend struct {
+	sequence, offset int64
+	list             []wal.Record
 }
 
 // machine is a log and the model that it is compared with.
@@ -48,9 +55,9 @@ func TestLogAgainstModel(t *testing.T) {
 			t.Repeat(map[string]func(*rapid.T){
 				"append": x.append, "append 2": x.append, "append 3": x.append, "append at": x.appendAt,
 				"append many": x.appendMany, "truncate before": x.truncateBefore, "truncate after": x.truncateAfter,
-				"transaction": x.transaction,
-				"wait":        func(*rapid.T) { synctest.Wait() },
-				"reopen":      x.reopen, "crash": x.crash, "refresh": x.refresh, "": x.check,
+				"transaction": x.transaction, "append once": x.appendOnce, "repeat": x.repeat,
+				"wait":   func(*rapid.T) { synctest.Wait() },
+				"reopen": x.reopen, "crash": x.crash, "refresh": x.refresh, "": x.check,
 			})
 			require.NoError(t, x.ro.Close())
 			require.NoError(t, x.m.Close())
@@ -92,7 +99,7 @@ func (x *machine) last() string { return fmt.Sprint("value ", x.values) }
 func (x *machine) at(name string) *modelPartition {
 	p := x.model[name]
 	if p == nil {
-		p = &modelPartition{records: map[int64]string{}}
+		p = &modelPartition{records: map[int64]string{}, once: map[uint64]onceAppend{}}
 		x.model[name] = p
 	}
 	return p
@@ -142,6 +149,45 @@ func (x *machine) appendAt(t *rapid.T) {
 	require.Equal(t, at, ack.Offset())
 	require.NoError(t, ack.Wait(bg))
 	n.add(at, list)
+}
+
+// appendOnce appends as a producer, where that has come to.
+func (x *machine) appendOnce(t *rapid.T) {
+	p, n := x.pick(t)
+	id := rapid.Uint64Range(1, 3).Draw(t, "producer")
+	sequence, known := p.NextSequence(id)
+	o, ok := n.once[id]
+	if ok {
+		require.True(t, known)
+		require.Equal(t, o.sequence+int64(len(o.list)), sequence)
+	}
+	if !known {
+		sequence = rapid.Int64Range(0, 1000).Draw(t, "sequence")
+	}
+	o = onceAppend{sequence, n.next, x.records(t)}
+	ack, err := p.AppendOnce(bg, id, sequence, o.list...)
+	require.NoError(t, err)
+	require.Equal(t, n.next, ack.Offset())
+	require.False(t, ack.Appended())
+	require.NoError(t, ack.Wait(bg))
+	n.add(n.next, o.list)
+	n.once[id] = o
+}
+
+// repeat repeats the newest append of a producer.
+func (x *machine) repeat(t *rapid.T) {
+	p, n := x.pick(t)
+	id := rapid.Uint64Range(1, 3).Draw(t, "producer")
+	o, ok := n.once[id]
+	if !ok {
+		return
+	}
+	ack, err := p.AppendOnce(bg, id, o.sequence, o.list...)
+	require.NoError(t, err)
+	require.True(t, ack.Appended())
+	require.Equal(t, o.offset, ack.Offset())
+	require.NoError(t, ack.Wait(bg))
+	require.Equal(t, n.next, p.NextOffset())
 }
 
 // transaction commits appends to some partitions, or aborts them.
@@ -233,6 +279,11 @@ func (x *machine) truncateAfter(t *rapid.T) {
 	require.NoError(t, err)
 	for ; n.next > at+1; n.next-- {
 		delete(n.records, n.next-1)
+	}
+	for id, o := range n.once {
+		if o.offset+int64(len(o.list)) > n.next {
+			delete(n.once, id) // whether it goes back to here, or further, is in another test
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,10 +28,14 @@ type Partition struct {
 	// cutting counts the truncations that are submitted and not acknowledged yet: until then
 	// the acknowledged side is not what a later entry stands behind.
 	cutting int
+	// producers are those that number their records, onceLSN the LSN of the newest append of one.
+	producers producers
+	onceLSN   uint64
 
 	// The acknowledged side: what readers see.
 	mu       sync.RWMutex
 	extents  extents
+	known    producers     // those whose appends are acknowledged
 	cut      atomic.Uint64 // extents.cuts.count
 	visible  atomic.Int64  // next offset
 	lowest   atomic.Int64  // first offset
@@ -38,6 +43,7 @@ type Partition struct {
 	exists   atomic.Bool
 	waiting  chan struct{} // closed when something is acknowledged; nil if nobody waits
 	declared *segment      // the newest segment that declares it; the committer's
+	counted  uint64        // when its producers were counted; the committer's
 	dirty    bool          // acknowledged something since the last sync; the committer's
 }
 
@@ -251,6 +257,11 @@ func (p *Partition) check(r *request) error {
 		if p.truncations != r.truncations {
 			return errStaleMove
 		}
+	case e.Kind == format.KindData && r.producer != 0:
+		if err := p.checkSequence(r); err != nil {
+			return err
+		}
+		return p.fits(r, p.next)
 	case e.Kind == format.KindData:
 		return p.fits(r, p.next)
 	case e.Kind == format.KindTruncateBefore:
@@ -307,6 +318,7 @@ func (p *Partition) place(r *request) {
 	case e.Kind == format.KindTruncateAfter:
 		e.Base = r.at
 		p.next = r.at
+		p.producers.cut(r.at)
 		p.truncations++
 		p.cutting++
 	}
@@ -318,4 +330,5 @@ func (p *Partition) rollBack() {
 	p.next, p.first = p.visible.Load(), p.lowest.Load()
 	p.truncations++
 	p.cutting = 0
+	p.producers, p.onceLSN = slices.Clone(p.known), 0
 }

@@ -36,7 +36,13 @@ func (r *recovery) applyPart(g *segment, pt *part) {
 		r.seen[pt.id] = max(r.seen[pt.id], pt.declared-1) // what is lost from here on comes later
 	}
 	if g.flawed || g.rebuilt {
-		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN(), len(r.mends)}
+		r.starts[startKey{g.Number, pt.id}] = start{p.declaration(), pt.firstLSN(), len(r.mends), slices.Clone(p.known)}
+	}
+	if !g.flawed {
+		p.known = nil // all that is known is told again
+	}
+	for _, known := range pt.known {
+		p.known.set(known)
 	}
 	for _, run := range pt.runs {
 		if pt.steps == nil {
@@ -62,6 +68,8 @@ type start struct {
 	lsn uint64
 	// mends is how many losses had shown by then.
 	mends int
+	// known are the producers.
+	known producers
 }
 
 // startKey names a partition in a segment.
@@ -332,6 +340,8 @@ func (r *recovery) finish() {
 	for _, p := range r.s.partitions {
 		r.s.lastID = max(r.s.lastID, p.id)
 		p.next, p.first = p.extents.next, p.extents.first
+		p.known.cut(p.next) // a truncation may be lost
+		p.producers = slices.Clone(p.known)
 		p.cut.Store(p.extents.cuts.count)
 		p.visible.Store(p.next)
 		p.lowest.Store(p.first)

@@ -359,6 +359,7 @@ func (p *Partition) take(list []change) {
 			continue
 		}
 		e := c.entry
+		p.known.apply(e)
 		// A gap that is not declared shows as a hole to readers.
 		_ = x.apply(c.seg, format.Run{Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: e.End(), Gap: e.Gap, LSN: c.lsn})
 	}

@@ -92,10 +92,10 @@ func (m *Manager) adopt(s *shard, fresh *Partition) *Partition {
 func (p *Partition) adopt(fresh *Partition, void *segment) {
 	before := p.extents
 	if fresh == nil {
-		p.extents = extents{}
+		p.extents, p.known = extents{}, nil
 		p.exists.Store(false)
 	} else {
-		p.extents = fresh.extents
+		p.extents, p.known = fresh.extents, fresh.known
 	}
 	x := &p.extents
 	x.cuts = before.cuts

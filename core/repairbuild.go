@@ -72,8 +72,8 @@ func (b *rebuild) write(r *recovery, w *segmentWriter) error {
 	return err
 }
 
-// eachRun calls do for each row of entries of a frame, one behind the other, that are sound
-// and take an LSN. Declarations are written anew at the segment's beginning.
+// eachRun calls do for each row of entries of a frame, one behind the other, that are sound.
+// Declarations are written anew at the segment's beginning.
 func eachRun(f *frame, declared func(uint32) bool, do func([]format.Entry, [][]byte, uint64) error) error {
 	var entries []format.Entry
 	var data [][]byte
@@ -89,7 +89,7 @@ func eachRun(f *frame, declared func(uint32) bool, do func([]format.Entry, [][]b
 	err := f.each(func(e format.Entry, lsn uint64, d []byte) error {
 		i++
 		switch {
-		case !e.Kind.HasLSN():
+		case e.Kind == format.KindDeclare:
 			return nil
 		case slices.Contains(f.spoiled, i) || !declared(e.Partition):
 			return flush()
@@ -127,7 +127,7 @@ func writeMends(w *segmentWriter, mends []*mend, below uint64) ([]*mend, error) 
 
 // declare declares all partitions of the segment, each as it stood before it.
 func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
-	list := map[uint32]format.Declaration{}
+	list, known := map[uint32]format.Declaration{}, map[uint32]producers{}
 	for _, m := range slices.Backward(b.mends) { // the first one of a partition counts
 		list[m.part.id] = m.state
 	}
@@ -138,6 +138,7 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 			if !ok {
 				continue
 			}
+			known[pt.id] = s.known
 			if d, mended := list[pt.id]; mended && b.firstMend(pt.id) < s.lsn {
 				list[pt.id] = raiseFirst(d, s.First)
 			} else if n, mended := earlier[pt.id]; mended && n >= s.mends {
@@ -153,7 +154,7 @@ func (b *rebuild) declare(r *recovery, w *segmentWriter) error {
 	}
 	slices.Sort(ids)
 	for chunk := range slices.Chunk(ids, declareAtOnce) {
-		if err := w.declare(chunk, list); err != nil {
+		if err := w.declare(chunk, list, known); err != nil {
 			return err
 		}
 	}

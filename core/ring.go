@@ -103,7 +103,7 @@ func (r *ring) close(g *group) {
 		r.entriesCap = min(2*cap(g.entries), maxGroupEntries)
 	}
 	if g.large == nil {
-		used := format.AlignUp(int64(g.n+len(g.entries)*format.EntrySize), format.MaxAlignment)
+		used := format.AlignUp(int64(g.n+g.directory()*format.EntrySize), format.MaxAlignment)
 		r.head = g.start + uint64(used)
 		g.buf = g.buf[:used:used]
 	}
@@ -143,7 +143,7 @@ func (r *ring) finish(g *group) {
 	r.entries = append(r.entries, g.entries[:0])
 	clear(g.waiters)
 	r.waiters = append(r.waiters, g.waiters[:0])
-	g.entries, g.waiters, g.done = nil, nil, true
+	g.entries, g.marks, g.waiters, g.done = nil, nil, nil, true
 	if g.large != nil {
 		g.buf, g.frame, g.large = nil, nil, nil
 	}

@@ -18,9 +18,10 @@ import (
 // It is not ready if something was in flight and room has to be made: that may have
 // failed, and this group with it.
 func (c *committer) makeRoom(g *group) (ready bool, err error) {
-	need := format.AlignUp(int64(g.n+len(g.entries)*format.EntrySize), c.s.alignment)
+	need := format.AlignUp(int64(g.n+g.directory()*format.EntrySize), c.s.alignment)
 	spare := c.spareFor(g)
-	if c.active != nil && c.undeclared(g) == 0 && c.position+need+spare <= c.active.size.Load() {
+	n, known := c.undeclared(g)
+	if c.active != nil && n == 0 && c.position+need+spare <= c.active.size.Load() {
 		c.awaitZeros(need)
 		return true, nil
 	}
@@ -31,13 +32,15 @@ func (c *committer) makeRoom(g *group) (ready bool, err error) {
 		return false, nil
 	}
 	if c.active != nil {
-		need := need + c.preludeSize(c.undeclared(g))
+		n, known = c.undeclared(g)
+		need := need + c.preludeSize(n, known)
 		if c.position+need+spare <= c.active.size.Load() {
 			c.awaitZeros(need)
 			return true, nil
 		}
 	}
-	if err := c.begin(need+c.preludeSize(len(g.entries))+spare, spare == 0); err != nil {
+	_, known = c.declares(g, nil)
+	if err := c.begin(need+c.preludeSize(len(g.entries), known)+spare, spare == 0); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -49,7 +52,7 @@ func (c *committer) makeRoom(g *group) (ready bool, err error) {
 func (c *committer) spareFor(g *group) int64 {
 	for i := range g.entries {
 		if e := &g.entries[i]; e.Kind == format.KindData && e.Flags&format.FlagMoved == 0 {
-			return max(2*c.s.alignment, min(c.s.cfg.segmentSize/8, c.preludeSize(c.known)))
+			return max(2*c.s.alignment, min(c.s.cfg.segmentSize/8, c.preludeSize(c.known, c.producers)))
 		}
 	}
 	return 0
@@ -78,23 +81,33 @@ func (c *committer) completeCut(g *group) (ready bool) {
 }
 
 // undeclared counts the entries of a group whose partition the active segment has not
-// declared.
-func (c *committer) undeclared(g *group) (n int) {
+// declared, and the producers that those partitions know.
+func (c *committer) undeclared(g *group) (n, known int) { return c.declares(g, c.active) }
+
+// declares is undeclared for a segment; none for one that is to come.
+func (c *committer) declares(g *group, seg *segment) (n, known int) {
+	c.counts++
 	for i := range g.entries {
-		if g.entries[i].part.declared != c.active {
+		if p := g.entries[i].part; seg == nil || p.declared != seg {
 			n++
+			if p.counted != c.counts {
+				p.counted = c.counts
+				known += len(p.known)
+			}
 		}
 	}
-	return n
+	return n, known
 }
 
-// preludeSize is an upper bound for the frame that declares n partitions.
-func (c *committer) preludeSize(n int) int64 {
+// preludeSize is an upper bound for the frame that declares n partitions which know so many
+// producers together.
+func (c *committer) preludeSize(n, producers int) int64 {
 	if n == 0 {
 		return 0
 	}
 	per := int64(format.DeclarationSize(format.Declaration{}) + format.MaxTopic + format.EntrySize)
-	return format.AlignUp(format.FrameHeaderSize+int64(n)*per+int64(format.KeySize(c.s.sealKey())), c.s.alignment)
+	size := format.FrameHeaderSize + int64(n)*per + int64(producers)*format.EntrySize + int64(format.KeySize(c.s.sealKey()))
+	return format.AlignUp(size, c.s.alignment)
 }
 
 // begin ends the active segment, if there is one, and starts the next with room for at
@@ -211,11 +224,11 @@ func (c *committer) endSegment() error {
 // declare makes a frame that declares those of the group's partitions that the active
 // segment has not declared yet; nil if there are none.
 func (c *committer) declare(g *group) ([]byte, error) {
-	n := c.undeclared(g)
+	n, known := c.undeclared(g)
 	if n == 0 {
 		return nil, nil
 	}
-	if err := c.growPrelude(n); err != nil {
+	if err := c.growPrelude(n, known); err != nil {
 		return nil, err
 	}
 	var parts []*Partition
@@ -228,9 +241,10 @@ func (c *committer) declare(g *group) ([]byte, error) {
 	return c.declaration(parts, g.firstLSN), nil
 }
 
-// growPrelude makes the buffer for declarations large enough for n of them.
-func (c *committer) growPrelude(n int) error {
-	size := int(c.preludeSize(n))
+// growPrelude makes the buffer for declarations large enough for n of them, and
+// what their partitions know of so many producers.
+func (c *committer) growPrelude(n, producers int) error {
+	size := int(c.preludeSize(n, producers))
 	if c.prelude != nil {
 		if len(c.prelude.Bytes) >= size {
 			return nil
@@ -251,23 +265,28 @@ func (c *committer) growPrelude(n int) error {
 func (c *committer) declaration(parts []*Partition, lsn uint64) []byte {
 	frame := c.prelude.Bytes
 	data := frame[format.FrameHeaderSize:format.FrameHeaderSize]
-	entries := make([]format.Entry, len(parts))
+	entries := make([]format.Entry, 0, len(parts))
 	seg := c.active
 	seg.mu.Lock()
-	for i, p := range parts {
+	for _, p := range parts {
 		d := p.declaration()
 		at := len(data)
 		data = format.AppendDeclaration(data, d)
 		flags := uint16(0)
-		if i == 0 && seg.Key != nil {
+		if len(entries) == 0 && seg.Key != nil {
 			data, flags = format.AppendKey(data, seg.Key), format.FlagKey
 		}
 		n := int64(len(data) - at)
-		entries[i] = format.Entry{
+		entries = append(entries, format.Entry{
 			Partition: p.id, Kind: format.KindDeclare, Base: d.Next, Flags: flags,
 			Length: n, RawLength: n, CRC: seg.Checksum.Sum(data[at:]),
-		}
+		})
 		seg.table.declare(p.id, d)
+		for _, known := range p.known { // nobody else changes it
+			e := known.Entry(p.id)
+			entries = append(entries, e)
+			seg.table.add(e, lsn, c.position)
+		}
 	}
 	seg.table.frames++
 	seg.mu.Unlock()
@@ -322,13 +341,17 @@ func (c *committer) redeclare(seg *segment) error {
 const redeclareAtOnce = 1024
 
 func (c *committer) redeclareSome(parts []*Partition) error {
-	need := c.preludeSize(len(parts))
+	known := 0
+	for _, p := range parts {
+		known += len(p.known)
+	}
+	need := c.preludeSize(len(parts), known)
 	if c.active == nil || c.position+need > c.active.size.Load() {
 		if err := c.begin(need, true); err != nil {
 			return err
 		}
 	}
-	if err := c.growPrelude(len(parts)); err != nil {
+	if err := c.growPrelude(len(parts), known); err != nil {
 		return err
 	}
 	c.awaitZeros(need)

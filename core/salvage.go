@@ -17,6 +17,8 @@ type part struct {
 	// runs are what the segment holds or, where damage took some of it, steps.
 	runs  []format.Run
 	steps []step
+	// known are the producers at the segment's end.
+	known producers
 }
 
 // firstLSN is the LSN of the first entry that is there.
@@ -48,7 +50,7 @@ func (r *recovery) parts(i int) []part {
 		list := make([]part, 0, len(f.Partitions))
 		for j := range f.Partitions {
 			p := &f.Partitions[j]
-			pt := part{id: p.ID, Declaration: p.Declaration, declared: g.FirstLSN, runs: p.Runs}
+			pt := part{id: p.ID, Declaration: p.Declaration, declared: g.FirstLSN, runs: p.Runs, known: p.Producers}
 			if i == 0 && g.guessed { // nobody knows where the segment began
 				pt.declared = f.End.LSN + 1
 				if len(p.Runs) > 0 {
@@ -64,7 +66,7 @@ func (r *recovery) parts(i int) []part {
 	}
 	list := make([]part, 0, len(sc.table.partitions))
 	for id, p := range sc.table.partitions {
-		pt := part{id: id, Declaration: p.Declaration, declared: sc.note(id).declared, runs: p.Runs}
+		pt := part{id: id, Declaration: p.Declaration, declared: sc.note(id).declared, runs: p.Runs, known: p.known}
 		if len(sc.flaws) > 0 {
 			pt.steps = sc.steps(id)
 		}

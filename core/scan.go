@@ -162,6 +162,9 @@ func (s *scan) takeEntry(f *frame, e format.Entry, lsn uint64, data []byte) erro
 		}
 		return err
 	}
+	if e.Kind == format.KindProducer {
+		return s.takeProducer(e, f.Position)
+	}
 	if n := len(s.used); n > 0 && s.used[n-1].end == lsn {
 		s.used[n-1].end++
 	} else {
@@ -185,6 +188,19 @@ func (s *scan) takeEntry(f *frame, e format.Entry, lsn uint64, data []byte) erro
 		return nil
 	}
 	return fmt.Errorf("%w: partition %d is used and not declared", format.ErrCorrupt, e.Partition)
+}
+
+// takeProducer collects what is stated of a producer.
+func (s *scan) takeProducer(e format.Entry, position int64) error {
+	if s.salvage && s.known != nil && s.table.partitions[e.Partition] == nil {
+		if d, ok := s.known(e.Partition); ok {
+			s.table.declare(e.Partition, d)
+		}
+	}
+	if !s.table.add(e, 0, position) && len(s.flaws) == 0 {
+		return fmt.Errorf("%w: partition %d has a producer and is not declared", format.ErrCorrupt, e.Partition)
+	}
+	return nil
 }
 
 // lose notes an entry whose data, at a position, is spoiled: its frame's directory tells

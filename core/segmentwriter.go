@@ -42,20 +42,25 @@ func (w *segmentWriter) begin() error {
 func (w *segmentWriter) declared(id uint32) bool { return w.table.partitions[id] != nil }
 
 // declare writes a frame that declares partitions.
-func (w *segmentWriter) declare(ids []uint32, list map[uint32]format.Declaration) error {
-	entries, data := make([]format.Entry, len(ids)), make([][]byte, len(ids))
-	for i, id := range ids {
+func (w *segmentWriter) declare(ids []uint32, list map[uint32]format.Declaration, known map[uint32]producers) error {
+	var entries []format.Entry
+	var data [][]byte
+	for _, id := range ids {
 		d := list[id]
-		data[i] = format.AppendDeclaration(nil, d)
+		b := format.AppendDeclaration(nil, d)
 		flags := uint16(0)
-		if i == 0 && w.header.Key != nil {
-			data[i], flags = format.AppendKey(data[i], w.header.Key), format.FlagKey
+		if len(entries) == 0 && w.header.Key != nil {
+			b, flags = format.AppendKey(b, w.header.Key), format.FlagKey
 		}
-		n := int64(len(data[i]))
-		entries[i] = format.Entry{
-			Partition: id, Kind: format.KindDeclare, Flags: flags, Base: d.Next, Length: n, RawLength: n, CRC: w.header.Checksum.Sum(data[i]),
-		}
+		n := int64(len(b))
+		data = append(data, b)
+		entries = append(entries, format.Entry{
+			Partition: id, Kind: format.KindDeclare, Flags: flags, Base: d.Next, Length: n, RawLength: n, CRC: w.header.Checksum.Sum(b),
+		})
 		w.table.declare(id, d)
+		for _, p := range known[id] {
+			entries, data = append(entries, p.Entry(id)), append(data, nil)
+		}
 	}
 	return w.frame(entries, data, w.header.FirstLSN, w.header.FirstLSN-1)
 }
@@ -68,8 +73,10 @@ func (w *segmentWriter) frame(entries []format.Entry, data [][]byte, lsn, durabl
 	for i, e := range entries {
 		format.PutEntry(directory[i*format.EntrySize:], e)
 		length += int64(len(data[i]))
-		if e.Kind.HasLSN() {
+		if e.Kind != format.KindDeclare {
 			w.table.add(e, next, position)
+		}
+		if e.Kind.HasLSN() {
 			next++
 		}
 	}

@@ -152,6 +152,9 @@ func (s *shard) start() error {
 	}
 	s.alignment = int64(limits.Alignment)
 	s.commit.init(s, queue, depth)
+	for _, p := range s.partitions {
+		s.commit.producers += len(p.known)
+	}
 	s.prepare.init(s, limits.PreferWritten)
 	s.keeper.init(s)
 	for _, work := range []func(){s.commit.loop, s.prepare.loop, s.keeper.loop} {

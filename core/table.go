@@ -27,6 +27,7 @@ type tableEntry struct {
 	maxTime int64
 	// split: the next run does not join the last one, for damage stands between them.
 	split bool
+	known producers
 }
 
 func newTable() *table { return &table{partitions: map[uint32]*tableEntry{}} }
@@ -51,6 +52,10 @@ func (t *table) add(e format.Entry, lsn uint64, position int64) bool {
 			return false
 		}
 		t.last = p
+	}
+	p.known.apply(e)
+	if e.Kind == format.KindProducer {
+		return true
 	}
 	p.addRun(e, lsn)
 	if e.Kind == format.KindTruncateAfter {
@@ -134,7 +139,9 @@ func (t *table) footer(h *format.SegmentHeader, end format.Link, xxh64 uint64) *
 		Partitions: make([]format.FooterPartition, 0, len(t.partitions)),
 	}
 	for _, p := range t.partitions {
-		f.Partitions = append(f.Partitions, p.FooterPartition)
+		part := p.FooterPartition
+		part.Producers = p.known
+		f.Partitions = append(f.Partitions, part)
 	}
 	sort.Slice(f.Partitions, func(i, j int) bool { return f.Partitions[i].ID < f.Partitions[j].ID })
 	return f

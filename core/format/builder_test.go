@@ -36,6 +36,9 @@ func (e *batch) data() []byte {
 		e.Length, e.RawLength, e.CRC = int64(len(d)), int64(len(d)), CRC(d)
 		return d
 	}
+	if e.Kind == KindProducer {
+		return nil
+	}
 	var d []byte
 	for i := range e.records {
 		r := &e.records[i]

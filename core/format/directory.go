@@ -11,7 +11,7 @@ const EntrySize = 48
 // Kind is what a directory entry is about.
 type Kind uint8
 
-// The kinds of entries. All but KindDeclare take one LSN each, in directory order.
+// The kinds of entries. All but KindDeclare and KindProducer take one LSN each, in directory order.
 const (
 	// KindData is a batch of records.
 	KindData Kind = 1 + iota
@@ -25,6 +25,9 @@ const (
 	KindTruncateAfter
 	// KindLost says that Gap offsets were lost and given up by a repair; Base is next.
 	KindLost
+	// KindProducer states what the partition knows of a producer; see Producer. It comes behind
+	// the batch that it is about, or behind a declaration.
+	KindProducer
 )
 
 func (k Kind) String() string {
@@ -39,14 +42,16 @@ func (k Kind) String() string {
 		return "truncate-after"
 	case KindLost:
 		return "lost"
+	case KindProducer:
+		return "producer"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-func (k Kind) known() bool { return k >= KindData && k <= KindLost }
+func (k Kind) known() bool { return k >= KindData && k <= KindProducer }
 
 // HasLSN reports whether entries of this kind take an LSN.
-func (k Kind) HasLSN() bool { return k != KindDeclare }
+func (k Kind) HasLSN() bool { return k != KindDeclare && k != KindProducer }
 
 // FlagMoved marks a data batch that holds older records of a lagging partition again,
 // so that the segment they stood in can go. Its offsets lie below the next one.
@@ -197,6 +202,8 @@ func (e Entry) check() error {
 		return fmt.Errorf("%w: entry of %v with flags %#x", ErrVersion, e.Kind, e.Flags)
 	case e.Partition == 0:
 		return fmt.Errorf("%w: entry without a partition", ErrCorrupt)
+	case e.Kind == KindProducer:
+		return e.checkProducer()
 	case e.Base < 0 || e.Gap < 0 || e.Gap > e.Base || e.Base > math.MaxInt64-int64(e.Count):
 		return fmt.Errorf("%w: entry with base offset %d, gap %d, count %d", ErrCorrupt, e.Base, e.Gap, e.Count)
 	case e.RawLength > MaxFrame || e.Codec == CodecNone && e.Length != e.RawLength:

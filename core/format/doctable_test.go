@@ -168,7 +168,7 @@ func TestDocumentedKinds(t *testing.T) {
 		if tab.head[0] != "Kind" {
 			continue
 		}
-		require.Len(t, tab.rows, int(KindLost))
+		require.Len(t, tab.rows, int(KindProducer))
 		for i, row := range tab.rows {
 			k := Kind(i + 1)
 			require.Equal(t, strconv.Itoa(int(k)), row[0])

@@ -34,6 +34,8 @@ type FooterPartition struct {
 	Stored
 	// Runs are the partition's entries in LSN order, neighbouring batches as one.
 	Runs []Run
+	// Producers are those that the partition knows at the segment's end, by their last append.
+	Producers []Producer
 	// Index points at some of the batches, in the order of offset, then position.
 	Index []IndexEntry
 }
@@ -84,9 +86,11 @@ type IndexEntry struct {
 //	12  bytes of the batches     8
 //	20  bytes before compression 8
 //	28  codecs, bit c: codec c   8
-//	36  declaration              see Declaration
+//	36  number of producers      4
+//	40  declaration              see Declaration
 //	    runs                     40 each
 //	    index entries            24 each
+//	    producers                48 each, as entries
 //
 // A run:
 //
@@ -142,12 +146,13 @@ const (
 	ftrReserved   = 112
 	ftrCRC        = 124
 
-	footerFixed  = 36
+	footerFixed  = 40
 	footerRuns   = 4
 	footerIndex  = 8
 	footerBytes  = 12
 	footerRaw    = 20
 	footerCodecs = 28
+	footerKnown  = 36
 
 	runKind  = 0
 	runFlags = 2
@@ -201,6 +206,7 @@ func appendFooterPartition(b []byte, p *FooterPartition) []byte {
 	b = le.AppendUint64(b, uint64(p.Bytes))
 	b = le.AppendUint64(b, uint64(p.RawBytes))
 	b = le.AppendUint64(b, p.Codecs)
+	b = le.AppendUint32(b, uint32(len(p.Producers)))
 	b = AppendDeclaration(b, p.Declaration)
 	for i := range p.Runs {
 		b = appendRun(b, &p.Runs[i])
@@ -209,6 +215,11 @@ func appendFooterPartition(b []byte, p *FooterPartition) []byte {
 		b = le.AppendUint64(b, uint64(x.Offset))
 		b = le.AppendUint64(b, uint64(x.Position))
 		b = le.AppendUint64(b, uint64(x.MaxTimestamp))
+	}
+	for _, x := range p.Producers {
+		var e [EntrySize]byte
+		PutEntry(e[:], x.Entry(p.ID))
+		b = append(b, e[:]...)
 	}
 	return b
 }

@@ -102,6 +102,7 @@ func readFooterPartition(p *FooterPartition, b []byte, end int64) (rest []byte, 
 	}
 	p.ID = le.Uint32(b)
 	runs, index := int64(le.Uint32(b[footerRuns:])), int64(le.Uint32(b[footerIndex:]))
+	producers := int64(le.Uint32(b[footerKnown:]))
 	p.Stored = Stored{
 		Bytes:    int64(le.Uint64(b[footerBytes:])),
 		RawBytes: int64(le.Uint64(b[footerRaw:])),
@@ -113,8 +114,9 @@ func readFooterPartition(p *FooterPartition, b []byte, end int64) (rest []byte, 
 	if p.Declaration, b, err = ReadDeclaration(b[footerFixed:]); err != nil {
 		return nil, err
 	}
-	if p.ID == 0 || runs*runSize+index*indexSize > int64(len(b)) {
-		return nil, fmt.Errorf("%w: id %d, %d runs, %d index entries in %d bytes", ErrCorrupt, p.ID, runs, index, len(b))
+	if p.ID == 0 || runs*runSize+index*indexSize+producers*EntrySize > int64(len(b)) {
+		return nil, fmt.Errorf("%w: id %d, %d runs, %d index entries, %d producers in %d bytes",
+			ErrCorrupt, p.ID, runs, index, producers, len(b))
 	}
 	p.Runs = make([]Run, runs)
 	lsn := uint64(0)
@@ -142,7 +144,8 @@ func readFooterPartition(p *FooterPartition, b []byte, end int64) (rest []byte, 
 		}
 		p.Index[i], last, b = x, x, b[indexSize:]
 	}
-	return b, nil
+	p.Producers, b, err = readProducers(p.ID, producers, b)
+	return b, err
 }
 
 func readRun(b []byte) (Run, error) {

@@ -49,6 +49,9 @@ var (
 	}
 )
 
+// goldenProducer is who appended goldenOrders1.
+var goldenProducer = Producer{ID: 0x8182838485868788, First: 91, Base: 1, Count: 3}
+
 func goldenSegment1() *builder {
 	s := newBuilder(SegmentHeader{
 		Alignment: 512, Log: goldenID, Number: 1, Epoch: 0x1112131415161718, FirstLSN: 1, Created: goldenTime,
@@ -61,14 +64,16 @@ func goldenSegment1() *builder {
 		batch{Entry: Entry{Partition: 2, Kind: KindData, Flags: FlagTransaction, Base: 0}, records: goldenAudit})
 	s.frame(2,
 		batch{Entry: Entry{Partition: 1, Kind: KindData, Base: 1}, records: goldenOrders1},
+		batch{Entry: goldenProducer.Entry(1)},
 		batch{Entry: Entry{Partition: 2, Kind: KindTruncateBefore, Base: 1}})
 	s.seal(Footer{
 		Frames: 3, Records: 7, MaxTimestamp: goldenTime + 9,
 		Partitions: []FooterPartition{
 			{
 				ID: 1, Declaration: orders1, Stored: Stored{Bytes: 130, RawBytes: 130, Codecs: 1},
-				Runs:  []Run{{Kind: KindData, Base: 0, End: 4, LSN: 1}},
-				Index: []IndexEntry{{Offset: 0, Position: at, MaxTimestamp: goldenTime + 1}},
+				Runs:      []Run{{Kind: KindData, Base: 0, End: 4, LSN: 1}},
+				Producers: []Producer{goldenProducer},
+				Index:     []IndexEntry{{Offset: 0, Position: at, MaxTimestamp: goldenTime + 1}},
 			},
 			{
 				ID: 2, Declaration: audit1, Stored: Stored{Bytes: 126, RawBytes: 126, Codecs: 1},
@@ -90,6 +95,7 @@ func goldenSegment2(pred Link) *builder {
 	})
 	at := s.frame(4, // a declaration in the frame that uses it
 		batch{Entry: Entry{Partition: 1, Kind: KindDeclare}, declare: &orders2},
+		batch{Entry: goldenProducer.Entry(1)},
 		batch{Entry: Entry{Partition: 1, Kind: KindData, Base: 14, Gap: 10}, records: goldenOrder14},
 		batch{Entry: Entry{Partition: 2, Kind: KindDeclare}, declare: &audit2})
 	moved := s.frame(5,
@@ -110,6 +116,7 @@ func goldenSegment2(pred Link) *builder {
 					{Kind: KindData, Base: 20, End: 22, LSN: 8},
 					{Kind: KindTruncateAfter, Base: 21, End: 21, LSN: 9},
 				},
+				Producers: []Producer{goldenProducer},
 				Index: []IndexEntry{
 					{Offset: 14, Position: at, MaxTimestamp: goldenTime + 5},
 					{Offset: 14, Position: moved, MaxTimestamp: goldenTime + 5},
@@ -154,6 +161,10 @@ var goldenRepaired = Footer{
 			{Kind: KindLost, Base: 31, End: 31, Gap: 2, LSN: 64},
 		},
 		Index: []IndexEntry{{Offset: 25, Position: 8192, MaxTimestamp: goldenTime + 17}},
+		Producers: []Producer{
+			{ID: 0x9192939495969798, First: 93, Base: 25, Count: 2}, {ID: 0xa1a2a3a4a5a6a7a8, First: 94, Base: 27, Count: 2},
+			{ID: 0xb1b2b3b4b5b6b7b8, First: 95, Base: 28, Count: 1}, {ID: 0xc1c2c3c4c5c6c7c8, First: 96, Base: 24, Count: 1},
+		},
 	}},
 }
 

@@ -139,7 +139,7 @@ func TestFrameHeaderRoundTrip(t *testing.T) {
 }
 
 func drawEntry(t *rapid.T) Entry {
-	e := Entry{Partition: rapid.Uint32Min(1).Draw(t, "partition"), Kind: Kind(rapid.IntRange(1, 5).Draw(t, "kind"))}
+	e := Entry{Partition: rapid.Uint32Min(1).Draw(t, "partition"), Kind: Kind(rapid.IntRange(1, 6).Draw(t, "kind"))}
 	e.Gap, e.Base = drawOffsets(t, math.MaxUint16)
 	switch e.Kind {
 	case KindData:
@@ -166,6 +166,8 @@ func drawEntry(t *rapid.T) Entry {
 			e.Length += rapid.Int64Range(0, keyFixed+MaxWrappedKey).Draw(t, "size of the key")
 		}
 		e.RawLength = e.Length
+	case KindProducer:
+		return drawProducer(t).Entry(e.Partition)
 	case KindLost:
 		e.Base, e.Gap = e.Base+1, e.Gap+1
 	case KindTruncateAfter:
@@ -176,6 +178,13 @@ func drawEntry(t *rapid.T) Entry {
 		e.Gap = 0
 	}
 	return e
+}
+
+func drawProducer(t *rapid.T) Producer {
+	return Producer{
+		ID: rapid.Uint64Min(1).Draw(t, "producer"), First: rapid.Int64Range(0, 1<<40).Draw(t, "sequence"),
+		Base: rapid.Int64Range(0, 1<<40).Draw(t, "offset"), Count: rapid.IntRange(1, 1<<31).Draw(t, "count"),
+	}
 }
 
 func TestDirectoryRoundTrip(t *testing.T) {

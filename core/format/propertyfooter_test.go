@@ -47,6 +47,9 @@ func drawFooterPartition(t *rapid.T, id uint32, end int64) FooterPartition {
 			MaxTimestamp: rapid.Int64().Draw(t, "max timestamp"),
 		})
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "producers") {
+		p.Producers = append(p.Producers, drawProducer(t))
+	}
 	return p
 }
 

@@ -122,6 +122,7 @@ func TestDirectoryRefuses(t *testing.T) {
 	before := Entry{Partition: 1, Kind: KindTruncateBefore, Base: 5}
 	after := Entry{Partition: 1, Kind: KindTruncateAfter, Base: 5, Gap: 2, Flags: FlagGapLost}
 	lost := Entry{Partition: 1, Kind: KindLost, Base: 5, Gap: 2}
+	producer := Producer{ID: 7, First: 9, Base: 5, Count: 2}.Entry(1)
 	for name, tt := range map[string]struct {
 		valid  Entry
 		change func(e *Entry)
@@ -129,9 +130,20 @@ func TestDirectoryRefuses(t *testing.T) {
 	}{
 		"no partition":           {data, func(e *Entry) { e.Partition = 0 }, ErrCorrupt},
 		"kind 0":                 {data, func(e *Entry) { e.Kind = 0 }, ErrVersion},
-		"kind 6":                 {data, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
+		"kind 7":                 {data, func(e *Entry) { e.Kind = KindProducer + 1 }, ErrVersion},
 		"control of kind 0":      {before, func(e *Entry) { e.Kind = 0 }, ErrVersion},
-		"control of kind 6":      {before, func(e *Entry) { e.Kind = KindLost + 1 }, ErrVersion},
+		"control of kind 7":      {before, func(e *Entry) { e.Kind = KindProducer + 1 }, ErrVersion},
+		"producer of nothing":    {producer, func(e *Entry) { e.Partition = 0 }, ErrCorrupt},
+		"producer 0":             {producer, func(e *Entry) { e.MaxTimestamp = 0 }, ErrCorrupt},
+		"sequence < 0":           {producer, func(e *Entry) { e.Gap = -1 }, ErrCorrupt},
+		"sequences run out":      {producer, func(e *Entry) { e.Gap = math.MaxInt64 - 1 }, ErrCorrupt},
+		"no sequences":           {producer, func(e *Entry) { e.Count = 0 }, ErrCorrupt},
+		"producer's offset < 0":  {producer, func(e *Entry) { e.Base = -1 }, ErrCorrupt},
+		"producer's offsets end": {producer, func(e *Entry) { e.Base = math.MaxInt64 - 1 }, ErrCorrupt},
+		"producer with data":     {producer, func(e *Entry) { e.Length, e.RawLength = 24, 24 }, ErrVersion},
+		"producer with CRC":      {producer, func(e *Entry) { e.CRC = 1 }, ErrVersion},
+		"producer with codec":    {producer, func(e *Entry) { e.Codec = 1 }, ErrVersion},
+		"producer moved":         {producer, func(e *Entry) { e.Flags = FlagMoved }, ErrVersion},
 		"transaction goes on":    {data, func(e *Entry) { e.Flags = FlagTransaction }, ErrCorrupt},
 		"truncation in one":      {after, func(e *Entry) { e.Flags |= FlagTransaction }, ErrVersion},
 		"flag":                   {data, func(e *Entry) { e.Flags = 1 << 15 }, ErrVersion},

@@ -19,7 +19,7 @@ func TestTrailerRefuses(t *testing.T) {
 		"first reserved byte": {patch: set(ftrReserved, 1), want: ErrVersion},
 		"last reserved byte":  {patch: set(ftrCRC-1, 1), want: ErrVersion},
 		"2^32-1 partitions":   {patch: set(ftrPartitions, 255, 255, 255, 255), want: ErrCorrupt},
-		"too many partitions": {patch: set(ftrPartitions, 5), want: ErrCorrupt},
+		"too many partitions": {patch: set(ftrPartitions, 6), want: ErrCorrupt},
 		"body length < 0":     {patch: set(ftrBodyLen+7, 0x80), want: ErrCorrupt},
 		"body length huge":    {patch: set(ftrBodyLen+7, 0x7f), want: nil},
 		"body length 2^63-1":  {patch: set(ftrBodyLen, 255, 255, 255, 255, 255, 255, 255, 0x7f), want: ErrCorrupt},

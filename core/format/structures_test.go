@@ -32,10 +32,10 @@ func goldenStructures(t *testing.T) map[string]structure {
 	marker, repaired, member := golden(t, goldenClose), golden(t, goldenFixed), golden(t, goldenOther)
 	keyFile, sealed := golden(t, goldenKeyFile), golden(t, goldenSealed)
 	keyEnd := len(keyFile) - 4
-	link1 := join(u64(1), u64(5632), u64(4), u32(0x1f884094))
+	link1 := join(u64(1), u64(5632), u64(4), u32(0x6356ca48))
 	const (
-		body    = 36 + 34 // in the repaired footer: its only partition up to the runs
-		bodyEnd = body + 2*40 + 24
+		body    = 40 + 34 // in the repaired footer: its only partition up to the runs
+		bodyEnd = body + 2*40 + 24 + 4*48
 	)
 	const rec = 4608 + 64 + 37 + 24 + 24 + 16 // the third record of the second batch of frame 2
 	return map[string]structure{
@@ -46,7 +46,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"key", make([]byte, 4000)}, {"CRC", u32(uint64(CRC(seg2[:4092])))},
 		}},
 		"Link": {seg2[64:92], []field{
-			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x1f884094)},
+			{"segment", u64(1)}, {"end", u64(5632)}, {"LSN", u64(4)}, {"chain", u32(0x6356ca48)},
 		}},
 		"Frame header": {frame[:64], []field{
 			{"magic", []byte("CFRM")}, {"flags", u32(0)}, {"length", u32(132)}, {"entries", u32(1)},
@@ -58,7 +58,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"gap", u64(11)}, {"count", u32(2)}, {"length", u32(20)}, {"raw length", u32(61)},
 			{"data CRC", u32(0xd70c477a)}, {"max timestamp", u64(1_700_000_000_000_000_008)},
 		}},
-		"Declaration": {repaired[36:body], []field{
+		"Declaration": {repaired[40:body], []field{
 			{"first offset", u64(23)}, {"next offset", u64(29)}, {"gap", u64(4)}, {"partition", u32(19)}, {"flags", u16(1)},
 			{"topic size", u16(2)}, {"topic", []byte("tt")},
 		}},
@@ -73,15 +73,16 @@ func goldenStructures(t *testing.T) map[string]structure {
 		"Trailer": {repaired[512-128:], []field{
 			{"magic", []byte("CHRNKEND")}, {"version", u16(1)}, {"flags", u16(1)}, {"partitions", u32(1)},
 			{"segment number", u64(7)}, {"epoch", u64(0x7172737475767778)}, {"body position", u64(40960)},
-			{"body length", u64(body + 2*40 + 24)}, {"end", join(u64(7), u64(81920), u64(70), u32(0x7a7b7c7d))},
+			{"body length", u64(bodyEnd)}, {"end", join(u64(7), u64(81920), u64(70), u32(0x7a7b7c7d))},
 			{"body CRC", u32(uint64(CRC(repaired[:bodyEnd])))}, {"frames", u64(11)}, {"records", u64(13)},
 			{"max timestamp", u64(1_700_000_000_000_000_017)}, {"XXH64", u64(0x6162636465666768)},
 			{"reserved", make([]byte, 12)}, {"CRC", u32(uint64(CRC(repaired[512-128 : 508])))},
 		}},
 		"Footer partition": {repaired[:bodyEnd], []field{
 			{"partition id", u32(3)}, {"runs", u32(2)}, {"index entries", u32(1)},
-			{"stored bytes", u64(43)}, {"raw bytes", u64(47)}, {"codecs", u64(9)},
-			{"declaration", repaired[36:body]}, {"run list", repaired[body : body+80]}, {"index", repaired[body+80 : body+104]},
+			{"stored bytes", u64(43)}, {"raw bytes", u64(47)}, {"codecs", u64(9)}, {"producers", u32(4)},
+			{"declaration", repaired[40:body]}, {"run list", repaired[body : body+80]}, {"index", repaired[body+80 : body+104]},
+			{"producer list", repaired[body+104 : bodyEnd]},
 		}},
 		"Run": {repaired[body : body+40], []field{
 			{"kind", u8(1)}, {"zero 1", u8(0)}, {"flags", u16(1)}, {"zero 2", u32(0)}, {"base offset", u64(25)},
@@ -108,7 +109,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 		}},
 		"Close marker": {marker, []field{
 			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},
-			{"end", join(u64(2), u64(5632), u64(9), u32(0xa04b34dc))}, {"reserved", make([]byte, 448)},
+			{"end", join(u64(2), u64(5632), u64(9), u32(0x5f87d112))}, {"reserved", make([]byte, 448)},
 			{"CRC", u32(uint64(CRC(marker[:508])))},
 		}},
 		"Member file": {member, []field{

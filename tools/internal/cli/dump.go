@@ -182,6 +182,8 @@ func entryText(item *wal.DumpItem) string {
 	switch item.Kind {
 	case wal.DumpDeclare:
 		return fmt.Sprintf("%s, first offset %d, next offset %d", name, e.First, e.Base)
+	case wal.DumpProducer:
+		return fmt.Sprintf("%s, producer %s: sequence numbers %d to %d from offset %d", name, e.Producer, e.Sequence, e.Sequence+int64(e.Count)-1, e.Base)
 	case wal.DumpData:
 		text := fmt.Sprintf("%s, LSN %d, %d records from offset %d, CRC %08x", name, e.LSN, e.Count, e.Base, e.CRC)
 		if e.Codec != 0 {
