@@ -44,3 +44,32 @@ func ExampleManager_Begin() {
 	fmt.Println("order at offset", offsets[0], "and stock at offset", offsets[1])
 	// Output: order at offset 0 and stock at offset 0
 }
+
+// After an unknown outcome an append is repeated as it was.
+func ExamplePartition_AppendOnce() {
+	ctx := context.Background()
+	m, err := wal.Open("/data", wal.WithBackend(sim.New(sim.Options{})))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	orders, err := m.Partition("orders", 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	const me = 4711 // the producer's id
+	next, _ := orders.NextSequence(me)
+	for range 2 {
+		ack, err := orders.AppendOnce(ctx, me, next, wal.Record{Value: []byte("two teas")})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := ack.Wait(ctx); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("at offset", ack.Offset(), "appended before:", ack.Appended())
+	}
+	// Output:
+	// at offset 0 appended before: false
+	// at offset 0 appended before: true
+}

@@ -40,7 +40,7 @@ func newVictim(seed uint64, closed bool, wrap func(*sim.Disk) backend.Backend) (
 		return nil, found[0]
 	}
 	v := &victim{disk: w.kept, wrap: wrap, closed: closed, known: k, parts: w.parts, c: &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}}
-	v.want = readOnly(wrap(v.disk.Clone()), true)
+	v.want = readOnly(wrap(v.disk.Clone()), true, nil)
 	for _, name := range v.disk.Files(dir) {
 		if strings.HasSuffix(name, ".wal") {
 			v.files = append(v.files, name)

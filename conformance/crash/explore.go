@@ -141,7 +141,7 @@ func (e *explorer) image(c *sim.Cursor, im sim.Image) *Violation {
 	hash, kill := d.Hash(), im.Mode == sim.Kill
 	r, ok := e.seen[hash]
 	if !ok {
-		r = readOnly(e.wrap(d), e.r.IntN(8) == 0)
+		r = readOnly(e.wrap(d), e.r.IntN(8) == 0, e.h.known)
 		e.c.recoveries++
 		e.c.add(hash, r)
 		e.seen[hash] = r
@@ -190,7 +190,7 @@ func unchanged(d *sim.Disk) *Violation {
 
 // served checks that what a read-only open showed survives a power failure after it.
 func (e *explorer) served(d *sim.Disk, r *recovered) *Violation {
-	again := readOnly(e.wrap(d.Image(sim.Image{Mode: sim.DropAll})), false)
+	again := readOnly(e.wrap(d.Image(sim.Image{Mode: sim.DropAll})), false, nil)
 	e.c.recoveries++
 	if again.err != nil || !again.equal(r) {
 		return violation(SyncedFirst, "what a read-only open showed is not there after a power failure: %v, then %v",

@@ -66,7 +66,7 @@ func (f *faults) failed(p *producer, o *op, err error) bool {
 }
 
 func typed(err error) bool {
-	return errors.Is(err, wal.ErrFailed) || errors.Is(err, wal.ErrNoSpace) || errors.Is(err, wal.ErrOffsetOutOfRange) ||
+	return errors.Is(err, wal.ErrFailed) || errors.Is(err, wal.ErrNoSpace) || errors.Is(err, wal.ErrOffsetOutOfRange) || errors.Is(err, wal.ErrSequence) ||
 		errors.Is(err, syscall.EIO) // no memory for a large batch, say
 }
 
@@ -167,7 +167,7 @@ func (f *faults) again(w *workload) {
 	}
 	w.noteRecovered(r)
 	w.faulty = nil // from here on nothing may fail
-	p := &producer{w: w, m: m, r: newRand(w.plan.seed, 9)}
+	p := &producer{w: w, m: m, r: newRand(w.plan.seed, 9), id: 9, sequences: map[*part]int64{}}
 	part := w.lanes(1, "after", 0, false)[0]
 	h, err := m.Partition(part.topic, part.num)
 	if err != nil {

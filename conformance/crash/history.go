@@ -44,6 +44,8 @@ type op struct {
 	begun, failedAt uint64       // when it was submitted, and found to have failed
 	failed          error        // it was reported as not done
 	tx              *transaction // that it is part of, or nil
+	producer        uint64       // who numbers its records, or 0
+	sequence        int64        // of its first record
 }
 
 func (o *op) String() string {
@@ -103,6 +105,15 @@ type known struct {
 	mu  sync.Mutex
 	ops map[uint64]*op
 	ids uint64
+	// cuts are the partitions whose suffix was truncated, or nearly.
+	cuts map[key]bool
+}
+
+// cut reports whether the suffix of a partition was ever truncated.
+func (k *known) cut(name key) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cuts[name]
 }
 
 func (k *known) add(o *op) {
@@ -110,6 +121,12 @@ func (k *known) add(o *op) {
 	defer k.mu.Unlock()
 	for _, h := range o.hashes {
 		k.ops[h] = o
+	}
+	if o.kind == opTruncateAfter {
+		if k.cuts == nil {
+			k.cuts = map[key]bool{}
+		}
+		k.cuts[o.part.key] = true
 	}
 }
 

@@ -166,7 +166,7 @@ func randomEpoch() uint64 {
 	{"a transaction comes into view partition by partition", []patch{{
 		"	c.s.together(parts, func() {\n		for i := range list {\n			c.publish(seg, &list[i], list[i].End(), lsn+uint64(i))\n		}\n	})\n",
 		`	for i := range list {
-		c.publishRun(seg, &list[i], list[i].End(), lsn+uint64(i))
+		c.publishRun(seg, &list[i], list[i].End(), lsn+uint64(i), nil)
 		giveWay()
 	}
 `}}, []Check{AtomicTransaction}},
@@ -179,6 +179,27 @@ func randomEpoch() uint64 {
 		"	if !damaged {\n		if bad.ours {\n",
 		"	if !damaged && bad.partial != nil {\n		return s.takePartial(bad.partial)\n	}\n	if !damaged {\n		if bad.ours {\n"}},
 		[]Check{TornIsNotDamage, Prefix}},
+
+	{"a producer is forgotten with its segment", []patch{{
+		"		for _, known := range p.known { // nobody else changes it\n",
+		"		for _, known := range p.known[:0] {\n"}}, []Check{AppendedOnce}},
+
+	{"a footer does not tell of producers", []patch{{
+		"		part.Producers = p.known\n",
+		""}}, []Check{AppendedOnce}},
+
+	{"a producer's repetition is appended while the first is under way", []patch{{
+		"	known, ok := p.producers.find(r.producer)\n	switch end",
+		"	p.mu.RLock()\n	known, ok := p.known.find(r.producer)\n	p.mu.RUnlock()\n	if ok {\n		known.Count = int(min(r.sequence, known.Next()) - known.First)\n	}\n	switch end"}},
+		[]Check{AppendedOnce}},
+
+	{"sequence numbers outlive a truncation of their records", []patch{{
+		"		if p.Count = int(min(int64(p.Count), next-p.Base)); p.Count > 0 {\n",
+		"		if next > 0 || p.Count > 0 {\n"}}, []Check{AppendedOnce}},
+
+	{"sequence numbers outlive a rollback", []patch{{
+		"	p.producers, p.onceLSN = slices.Clone(p.known), 0\n",
+		"	p.producers, p.onceLSN = slices.Clone(p.producers), 0\n"}}, []Check{AppendedOnce}},
 
 	{"a rollback keeps the offsets", []patch{{
 		"	p.next, p.first = p.visible.Load(), p.lowest.Load()\n",

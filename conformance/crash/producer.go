@@ -29,6 +29,10 @@ type producer struct {
 	own     []*part
 	shared  []*part
 	pending []pendingAck // in the order of submission
+	// id is that under which it numbers records; sequences are where it goes on, as far as that is
+	// certain.
+	id        uint64
+	sequences map[*part]int64
 }
 
 type pendingAck struct {
@@ -135,6 +139,13 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 		records[i] = p.record(o.id, i)
 		o.hashes = append(o.hashes, hashRecord(&records[i]))
 	}
+	if at < 0 && p.r.IntN(3) == 0 {
+		sequence, ok := p.sequence(h, part)
+		if !ok {
+			return false
+		}
+		o.producer, o.sequence = p.id, sequence
+	}
 	if !part.shared { // nobody else can take its place
 		o.placed, o.offset = true, max(part.now().next, at)
 	}
@@ -146,6 +157,8 @@ func (p *producer) append(h *wal.Partition, part *part, at int64) bool {
 	var err error
 	if at >= 0 {
 		ack, err = p.appendAt(h, part, at, records)
+	} else if o.producer != 0 {
+		ack, err = p.appendOnce(h, o, records)
 	} else {
 		ack, err = h.AppendAsync(ctx, records...)
 	}
@@ -217,6 +230,7 @@ func (p *producer) truncateAfter(h *wal.Partition, part *part, now state) bool {
 		return false
 	}
 	o := &op{kind: opTruncateAfter, part: part, at: at}
+	delete(p.sequences, part)
 	if !p.begin(o) {
 		return false
 	}
@@ -365,6 +379,7 @@ func (p *producer) watermarks(o *op) bool {
 
 // failed deals with the error of an operation. It reports whether the producer goes on.
 func (p *producer) failed(o *op, err error) bool {
+	clear(p.sequences) // those behind it failed with it
 	switch {
 	case p.w.disk.Crashed():
 		return false

@@ -36,8 +36,9 @@ func (r *recovered) equal(o *recovered) bool {
 }
 
 // readOnly opens the log read-only and reads all of it. With thorough, each partition is
-// read by itself too, and the two compared.
-func readOnly(b backend.Backend, thorough bool) *recovered {
+// read by itself too, and the two compared. With k, which may be nil, what the log knows of
+// producers is compared with their records.
+func readOnly(b backend.Backend, thorough bool, k *known) *recovered {
 	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly(), readerKey)
 	if errors.Is(err, wal.ErrNotLog) || errors.Is(err, fs.ErrNotExist) {
 		return &recovered{}
@@ -46,6 +47,9 @@ func readOnly(b backend.Backend, thorough bool) *recovered {
 		return &recovered{err: openFailed(err)}
 	}
 	r := readAll(m, thorough)
+	if r.err == nil && k != nil {
+		r.err = checkSequences(m, r.parts, k)
+	}
 	if err := m.Close(); err != nil && r.err == nil {
 		r.err = violation(Recovers, "close after a read-only open: %v", err)
 	}

@@ -75,18 +75,38 @@ func (p *producer) commit(tx *wal.Tx, t *transaction) bool {
 		}
 		return goOn
 	}
-	for i, o := range t.ops {
-		want := o.offset
-		if got := acks[i].Offset(); !o.part.shared && got != want && (p.w.faulty == nil || !p.drain() || !o.part.takesPlace(o, got)) {
-			p.w.report(violation(Prefix, "%v: %v gets offset %d", o.part.key, o, got))
-			return false
-		}
-		o.placed, o.offset = true, acks[i].Offset()
+	if !p.place(t, acks) {
+		return false
 	}
 	for i, o := range t.ops {
 		p.pending = append(p.pending, pendingAck{op: o, ack: acks[i]})
 	}
 	return true
+}
+
+// place notes the offsets that the appends of a transaction got. They may be others than expected
+// where they took the places of operations that have failed since.
+func (p *producer) place(t *transaction, acks []wal.Ack) bool {
+	moved := false
+	for i, o := range t.ops {
+		moved = moved || !o.part.shared && acks[i].Offset() != o.offset
+	}
+	goOn := !moved || p.w.faulty == nil || p.drain()
+	for _, o := range t.ops {
+		if o.placed = !moved; moved {
+			o.part.forget()
+		}
+	}
+	for i, o := range t.ops {
+		if got := acks[i].Offset(); moved && goOn && !o.part.shared && (p.w.faulty == nil || got != o.part.now().next) {
+			p.w.report(violation(Prefix, "%v: %v gets offset %d", o.part.key, o, got))
+			return false
+		}
+		if o.placed, o.offset = true, acks[i].Offset(); moved {
+			o.part.forget()
+		}
+	}
+	return goOn
 }
 
 // fate is what a recovered state tells of an operation.

@@ -30,6 +30,7 @@ const (
 	Bounded           Check = "G12 bounded"
 	SameEverywhere    Check = "G13 same-with-every-backend"
 	AtomicTransaction Check = "G14 atomic-transaction"
+	AppendedOnce      Check = "G15 idempotent-append"
 	Contract          Check = "backend contract"
 )
 

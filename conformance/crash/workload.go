@@ -92,7 +92,8 @@ func (w *workload) round(round int, closeIt bool) {
 		}()
 	}
 	for i := range w.plan.producers {
-		p := &producer{w: w, m: m, r: newRand(w.plan.seed, uint64(100*round+10+i)), shared: shared}
+		p := &producer{w: w, m: m, r: newRand(w.plan.seed, uint64(100*round+10+i)), shared: shared,
+			id: uint64(i + 1), sequences: map[*part]int64{}}
 		p.own = w.lanes(w.plan.owned, fmt.Sprintf("own-%d", i), i, false)
 		if w.plan.producers == 1 {
 			p.own = w.some(p.r, p.own)
@@ -187,6 +188,11 @@ func (w *workload) verifyOpen(m *wal.Manager, round int) {
 		w.report(r.err)
 		return
 	}
+	if v := checkSequences(m, r.parts, w.known); v != nil {
+		w.report(v)
+		return
+	}
+	w.repeat(m, r.parts)
 	if round > 0 {
 		return // the crash points around it tell
 	}

@@ -117,6 +117,14 @@ func (a *ackPrinter) print(p pendingAck) error {
 	if err := p.ack.Wait(context.Background()); err != nil {
 		return fmt.Errorf("%v and what follows it was not acknowledged: %w", p.input, err)
 	}
+	if first < 0 { // appended before, where is not known any more
+		end = first
+		for range p.input.last - p.input.first + 1 {
+			if _, err := a.out.WriteString(a.prefix + "-1\n"); err != nil {
+				return stdoutError(err)
+			}
+		}
+	}
 	for offset := first; offset < end; offset++ {
 		line := append(a.out.AvailableBuffer(), a.prefix...)
 		line = strconv.AppendInt(line, offset, 10)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ type appendFlags struct {
 	topicFlags
 	lines, hasLines, prefixed bool
 	batch, inflight           int
+	producer                  uint64 // 0: none
 }
 
 // The most that a flag may ask for: beyond it memory goes to nothing but keeping books.
@@ -47,6 +49,10 @@ func (c *cli) appendCommand() *cobra.Command {
 			"as --fsync promises, its topic, partition and offset go to standard output.\n\n" +
 			"SIGINT or SIGTERM ends the input: whole records that were read by then are appended,\n" +
 			"with --batch also those that do not fill a batch, and their acks waited for.\n\n" +
+			"With --producer the records are numbered by their place in the input, and those\n" +
+			"that the same producer appended to the partition before are not appended again: after\n" +
+			"a crash give the same input once more. Their lines tell where they are, or -1\n" +
+			"where others have appended in between and that is not known any more.\n\n" +
 			"A log takes the space of a whole segment ($CHRONIK_WAL_SEGMENT_SIZE) at once.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,6 +65,8 @@ func (c *cli) appendCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.prefixed, "length-prefixed", false, "a record is a u32 length and so many bytes")
 	wholeFlag(cmd.Flags(), &f.batch, "batch", 1, 1, mostInBatch, "how many `records` to append as one atomic batch")
 	wholeFlag(cmd.Flags(), &f.inflight, "inflight", 1024, 1, mostInFlight, "how many `appends` may be on their way to the disk")
+	wholeFlag(cmd.Flags(), &f.producer, "producer", 0, 1, math.MaxInt64,
+		"append what the producer of this `number` has not appended before")
 	return cmd
 }
 
@@ -92,7 +100,7 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 	}
 	defer closeInput()
 	acks := newAckPrinter(c.Stdout, p, f, stopReading)
-	err = feed(ctx, in, acks, p, f.batch)
+	err = feed(ctx, in, acks, p, f)
 	if ackErr := acks.finish(); ackErr != nil {
 		return ackErr // it is about an earlier record than err
 	}
@@ -103,9 +111,10 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 }
 
 // feed appends records as they arrive, until the input or ctx ends, or something fails.
-func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partition, batch int) error {
+func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partition, f appendFlags) error {
 	var records []wal.Record
-	var last wal.Ack
+	send := sender(p, f.producer)
+	next, _ := p.NextSequence(f.producer)
 	for {
 		value, inputErr := in.next()
 		if inputErr == nil {
@@ -113,17 +122,16 @@ func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partit
 		}
 		interrupted := inputErr != nil && ctx.Err() != nil
 		ended := errors.Is(inputErr, io.EOF) || errors.Is(inputErr, errRefused) || interrupted
-		if len(records) == batch || ended && len(records) > 0 {
+		// What is there already and what is not go apart, however the input was cut last time.
+		if len(records) == f.batch || len(records) > 0 && (ended || in.count == next) {
 			which := inputRange{first: in.count - int64(len(records)) + 1, last: in.count}
 			acks.reserve()
 			// An append that was begun is finished, also after a signal.
-			// In order: what follows a failed one does not go in, or the input had a hole.
-			ack, err := p.AppendAfter(context.WithoutCancel(ctx), last, records...)
+			ack, err := send(context.WithoutCancel(ctx), which.first-1, records)
 			if err != nil {
 				acks.release()
 				return fmt.Errorf("%v: %w", which, err)
 			}
-			last = ack
 			acks.add(pendingAck{ack: ack, input: which})
 			records = records[:0]
 		}
@@ -133,5 +141,26 @@ func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partit
 		if inputErr != nil {
 			return inputErr
 		}
+	}
+}
+
+// sender returns what appends records, the first of which has a number, in order: what follows
+// one that failed does not go in, or the input had a hole.
+func sender(p *wal.Partition, producer uint64) func(ctx context.Context, number int64, records []wal.Record) (wal.Ack, error) {
+	if producer == 0 {
+		var last wal.Ack
+		return func(ctx context.Context, _ int64, records []wal.Record) (ack wal.Ack, err error) {
+			ack, err = p.AppendAfter(ctx, last, records...)
+			last = ack
+			return ack, err
+		}
+	}
+	_, known := p.NextSequence(producer)
+	return func(ctx context.Context, number int64, records []wal.Record) (wal.Ack, error) {
+		ack, err := p.AppendOnce(ctx, producer, number, records...)
+		if err == nil && !known { // until then the log would take anything for the producer's first
+			known, err = true, ack.Wait(ctx)
+		}
+		return ack, err
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -172,4 +173,24 @@ func TestAppendRecordAtTheLimit(t *testing.T) {
 	require.Equal(t, acks("t", 0, 0, 1), ok(t, string(line)+"\n", "append", "--dir", dir, "--topic", "t"))
 	got := ok(t, "", "read", "--dir", dir, "--topic", "t")
 	require.True(t, got == string(line)+"\n", "read %d bytes", len(got))
+}
+
+// The same input once more is not appended twice, wherever it was cut before and into whatever
+// batches; each record's line tells the place of the first time.
+func TestAppendOfAProducer(t *testing.T) {
+	for _, c := range []struct{ first, second int }{{1, 1}, {4, 4}, {4, 3}, {3, 4}, {1, 100}} {
+		dir := t.TempDir()
+		args := func(batch int) []string {
+			return []string{"append", "--dir", dir, "--topic", "t", "--producer", "42", "--batch", strconv.Itoa(batch)}
+		}
+		require.Equal(t, acks("t", 0, 0, 10), ok(t, lines(10), args(c.first)...))
+		require.Equal(t, acks("t", 0, 0, 25), ok(t, lines(25), args(c.second)...))
+		require.Equal(t, acks("t", 0, 0, 25), ok(t, lines(25), args(c.first)...))
+		require.Equal(t, lines(25), ok(t, "", "read", "--dir", dir, "--topic", "t"))
+		require.Contains(t, ok(t, "", "dump", "--dir", dir), "producer 000000000000002a: sequence numbers 0 to 24 from offset 0")
+
+		require.Equal(t, acks("t", 0, 25, 1), ok(t, "x\n", "append", "--dir", dir, "--topic", "t"))
+		require.Equal(t, acks("t", 0, 0, 25)+acks("t", 0, 26, 1), ok(t, lines(26), args(1)...))
+		require.Equal(t, strings.Repeat("t 0 -1\n", 25)+acks("t", 0, 26, 1), ok(t, lines(26), args(1)...))
+	}
 }

@@ -27,7 +27,7 @@ func TestAppendKeepsTheInputsOrder(t *testing.T) {
 		require.NoError(t, err)
 		defer stop()
 		acks := newAckPrinter(io.Discard, p, appendFlags{topicFlags: topicFlags{topic: "t"}, inflight: 64}, func() {})
-		err = feed(t.Context(), in, acks, p, 1)
+		err = feed(t.Context(), in, acks, p, appendFlags{batch: 1})
 		require.ErrorIs(t, err, wal.ErrNoSpace, "seed %d", seed)
 		require.ErrorIs(t, acks.finish(), wal.ErrNoSpace)
 		want := strings.SplitAfter(lines(20_000), "\n")
