@@ -159,7 +159,7 @@ func (p Plan) Op(producer, index int, s State) Op {
 		o.Count = pick(r, 1, 1, 1, 2, 5)
 		if n < 15 {
 			o.At = s.Next + r.Int64N(5)
-		} else if n < 30 && p.OneLog() {
+		} else if n < 30 && p.OneLog() && !p.lazy() {
 			o.Kind = Transaction
 		}
 	}
