@@ -20,7 +20,7 @@ import (
 func (c *committer) makeRoom(g *group) (ready bool, err error) {
 	need := format.AlignUp(int64(g.n+g.directory()*format.EntrySize), c.s.alignment)
 	spare := c.spareFor(g)
-	n, known := c.undeclared(g)
+	n, _ := c.undeclared(g)
 	if c.active != nil && n == 0 && c.position+need+spare <= c.active.size.Load() {
 		c.awaitZeros(need)
 		return true, nil
@@ -32,14 +32,14 @@ func (c *committer) makeRoom(g *group) (ready bool, err error) {
 		return false, nil
 	}
 	if c.active != nil {
-		n, known = c.undeclared(g)
+		n, known := c.undeclared(g)
 		need := need + c.preludeSize(n, known)
 		if c.position+need+spare <= c.active.size.Load() {
 			c.awaitZeros(need)
 			return true, nil
 		}
 	}
-	_, known = c.declares(g, nil)
+	_, known := c.declares(g, nil)
 	if err := c.begin(need+c.preludeSize(len(g.entries), known)+spare, spare == 0); err != nil {
 		return false, err
 	}
