@@ -7,66 +7,95 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
 // Make makes a directory, and the missing ones above it, each of mode 0700, and makes the names of
 // all of them durable, up to the root of their file system, also of those that are there. One that
-// may not be read is passed over. That is what B5 of package backend demands of OpenDir.
+// may not be read is passed over. That is what B5 of package backend demands of OpenDir. When it
+// fails it removes what it made.
 func Make(path string) error {
-	fi, err := os.Stat(path)
-	if err == nil {
-		if !fi.IsDir() {
-			return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
-		}
-		return syncAbove(path)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	var missing []string // the lowest first
 	path = filepath.Clean(path)
-	parent := filepath.Dir(path)
-	if err := Make(parent); err != nil {
+	fi, err := os.Stat(path)
+	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+		missing = append(missing, path)
+		path = filepath.Dir(path)
+		fi, err = os.Stat(path)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !fi.IsDir():
+		return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+	}
+	if err := syncAbove(path); err != nil {
 		return err
 	}
+	var made []string
+	for _, path := range slices.Backward(missing) {
+		here, err := makeOne(path)
+		if here {
+			made = append(made, path)
+		}
+		if err != nil {
+			for _, path := range slices.Backward(made) {
+				_ = os.Remove(path) // another process may have put something there
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// makeOne makes a directory in one that is there, and reports whether it did. That one is opened
+// before: if it may not be read it cannot be synced, and nothing is made in it.
+func makeOne(path string) (made bool, err error) {
+	parent, err := os.OpenFile(filepath.Dir(path), syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return false, err
+	}
+	defer parent.Close()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		// Somebody else was faster, or path is a link to nowhere.
 		if _, statErr := os.Stat(path); statErr != nil {
-			return err
+			return false, err
 		}
-		return syncDir(parent)
+		return false, parent.Sync()
 	}
 	if err := os.Chmod(path, 0o700); err != nil { // whatever the umask took
-		return err
+		return true, err
 	}
-	return errors.Join(syncDir(path), syncDir(parent))
+	return true, errors.Join(syncDir(path), parent.Sync())
 }
 
 // syncAbove makes durable the names of a directory and of all above it, up to the root of
 // their file system. They may be there because of a process that died before it synced
 // them, or of a mkdir -p, which syncs nothing; a power failure would then take away the
-// log with everything in it. "..": path may be a link.
+// log with everything in it. It goes up by "..": path may be a link.
 func syncAbove(path string) error {
-	below, err := os.Stat(path)
+	at, err := openPlace(path)
 	if err != nil {
 		return err
 	}
 	for {
-		path += "/.."
-		at, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			return nil // nobody lets us look further up
-		case err != nil:
-			return err
-		case device(at) != device(below), os.SameFile(at, below):
-			return nil
+		above, err := at.above()
+		if errors.Is(err, fs.ErrPermission) {
+			return at.close() // nobody lets us look further up
+		}
+		if err != nil {
+			return errors.Join(err, at.close())
+		}
+		top := device(above.info) != device(at.info) || os.SameFile(above.info, at.info)
+		if err := at.close(); err != nil || top {
+			return errors.Join(err, above.close())
 		}
 		// What may not be read was made by somebody else. There may be more above it.
-		if err := syncDir(path); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
+		if err := above.sync(); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return errors.Join(err, above.close())
 		}
-		below = at
+		at = above
 	}
 }
 

@@ -1,0 +1,80 @@
+package osdir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pathMax is the longest path that the system takes, with the zero behind it.
+const pathMax = 4096
+
+// longPath is a path below base of so many bytes.
+func longPath(base string, n int) string {
+	var b strings.Builder
+	b.WriteString(base)
+	for n-b.Len() > 200 {
+		b.WriteString("/" + strings.Repeat("d", 99))
+	}
+	return b.String() + "/" + strings.Repeat("e", n-b.Len()-1)
+}
+
+// A directory may have any path that the system takes, whether it is there or not.
+func TestLongPaths(t *testing.T) {
+	for _, n := range []int{pathMax - 1, pathMax - 2, pathMax - 4} {
+		path := longPath(t.TempDir(), n)
+		for _, what := range []string{"missing", "there"} {
+			require.NoError(t, Make(path), "a path of %d bytes, %s", len(path), what)
+		}
+		require.DirExists(t, path)
+	}
+	base := t.TempDir()
+	require.ErrorIs(t, Make(longPath(base, pathMax)), syscall.ENAMETOOLONG)
+}
+
+// What fails leaves nothing behind.
+func TestFailureLeavesNothing(t *testing.T) {
+	base := t.TempDir()
+	require.Error(t, Make(filepath.Join(base, "a", "b", strings.Repeat("n", 300))))
+	require.NoDirExists(t, filepath.Join(base, "a"))
+
+	t.Chdir(base) // what is above may be closed to the other user
+	require.NoError(t, os.Mkdir("closed", 0o700))
+	require.NoError(t, os.Chmod("closed", 0o311))
+	t.Run("not as root", func(t *testing.T) {
+		if os.Geteuid() == 0 {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			require.NoError(t, os.Chown("closed", 65534, 65534))
+			_, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
+			require.Zero(t, errno)
+		}
+		require.ErrorIs(t, Make("closed/a/b"), os.ErrPermission, "its name cannot be made durable")
+	})
+	require.NoError(t, os.Chmod("closed", 0o700))
+	assert.NoDirExists(t, "closed/a")
+}
+
+// Nothing stays open.
+func TestNoDescriptorLeft(t *testing.T) {
+	count := func() string {
+		fds, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return fmt.Sprint(len(fds))
+	}
+	base := t.TempDir()
+	require.NoError(t, Make(filepath.Join(base, "first")))
+	before := count()
+	for i := range 10 {
+		require.NoError(t, Make(filepath.Join(base, fmt.Sprint(i), "a")))
+		require.NoError(t, Make(filepath.Join(base, fmt.Sprint(i), "a")))
+		require.Error(t, Make(filepath.Join(base, strings.Repeat("n", 300))))
+	}
+	assert.Equal(t, before, count())
+}
