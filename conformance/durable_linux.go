@@ -26,6 +26,7 @@ var durables = map[string]func(*crashing){
 	"SyncWithoutData":        (*crashing).syncWithoutData,
 	"FailedSyncs":            (*crashing).failedSyncs,
 	"SyncWithoutSpace":       (*crashing).syncWithoutSpace,
+	"SyncsTogether":          (*crashing).syncsTogether,
 	"SyncFailsForGood":       (*crashing).syncFailsForGood,
 	"CreateReserves":         (*crashing).createReserves,
 	"ResizeReserves":         (*crashing).resizeReserves,

@@ -262,6 +262,11 @@ var layerMutants = []layerMutant{
 		caughtBy: []string{"Queue/FailedSyncs"},
 	},
 	{
+		name: "SyncsApart", what: "of two syncs at the same time one is told of a failure, and the other one's success is believed", direct: posix.DirectOff,
+		bug:      bug{queue: queueSyncsApart},
+		caughtBy: []string{"Queue/SyncsTogether"},
+	},
+	{
 		name: "SyncErrorBare", what: "a sync that finds no space looks like a write that is refused", direct: posix.DirectOff,
 		bug:      bug{queue: func(b *backend.Batch) { queuePlain(b, pwrite, datasync) }},
 		caughtBy: []string{"Queue/SyncWithoutSpace"},
@@ -370,6 +375,22 @@ func queueForgivingNothing(b *backend.Batch) {
 		syncer := b.Writes[i].File.(*mutantFile).File.(posix.File).Syncer()
 		queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, func(own *os.File) error {
 			return syncer.Sync(func() error { return datasync(own) })
+		})
+	}
+}
+
+// queueSyncsApart looks for a failure before a sync, and not behind it.
+func queueSyncsApart(b *backend.Batch) {
+	for i := range b.Writes {
+		syncer := b.Writes[i].File.(*mutantFile).File.(posix.File).Syncer()
+		queuePlain(&backend.Batch{Writes: b.Writes[i : i+1]}, pwrite, func(own *os.File) error {
+			err := syncer.Failure()
+			if err == nil {
+				if err = datasync(own); err != nil {
+					err = syncer.Fail(err)
+				}
+			}
+			return err
 		})
 	}
 }

@@ -60,6 +60,8 @@ func queueChecks() []check {
 			"[Q24] After a sync of the file that failed, by this write or another one, the backend does not sync it again of its own accord, and reports no later write with Sync as done that is not, through whichever File, until all are closed that were open when it failed."),
 		durable(groupQueue, "SyncWithoutSpace",
 			"[Q25] The error of a sync that finds no space wraps ErrSync: with delayed allocation that is what becomes of writes that succeeded."),
+		durable(groupQueue, "SyncsTogether",
+			"[Q26] Of syncs at the same time none is reported as done when another one fails that may have been told what both have lost."),
 	}
 }
 

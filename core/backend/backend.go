@@ -341,8 +341,8 @@ type Write struct {
 	// that is not, through whichever File, until all are closed that were open when it failed.
 	// File.Sync of the one on which it failed does not succeed any more; that of others may:
 	// what they can read then is what the device holds.
-	// The same goes for syncs at the same time: none is reported as done when another one fails
-	// that may have been told what both have lost.
+	// [Q26] Of syncs at the same time none is reported as done when another one fails that may
+	// have been told what both have lost.
 	// [Q25] The error of a sync that finds no space wraps ErrSync: with delayed allocation that
 	// is what becomes of writes that succeeded. ENOSPC, EDQUOT and EFBIG without ErrSync are
 	// of a write that was refused: nothing else is lost, and no sync has failed.
