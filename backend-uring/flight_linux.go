@@ -36,13 +36,18 @@ type writeOp struct {
 type syncOp struct {
 	flight *flight
 	file   *file
+	settle bool // it is the wait for those of others, for which the engine has no time
 	err    error
 	start  func() // run, made once: else each start would allocate it
 }
 
 // run syncs the file and tells the engine.
 func (s *syncOp) run(e *engine) {
-	s.err = s.file.SyncData()
+	if s.settle {
+		s.err = s.file.Syncer().Settled()
+	} else {
+		s.err = s.file.SyncData()
+	}
 	e.mu.Lock()
 	e.synced = append(e.synced, s)
 	e.mu.Unlock()
@@ -65,7 +70,7 @@ func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 		if len(w.Data) > 0 {
 			fl.left++
 		} else if w.Sync && !fl.willSync(f) {
-			fl.addSync(e, f)
+			fl.addSync(e, f, false)
 		}
 	}
 	for i := range b.Writes {
@@ -77,8 +82,8 @@ func (fl *flight) begin(e *engine, q *queue, b *backend.Batch) {
 	}
 }
 
-// addSync starts a sync of a file.
-func (fl *flight) addSync(e *engine, f *file) {
+// addSync starts a sync of a file, or a wait for others.
+func (fl *flight) addSync(e *engine, f *file, settle bool) {
 	if fl.planned == len(fl.syncs) {
 		s := &syncOp{flight: fl}
 		s.start = func() { s.run(e) }
@@ -87,7 +92,7 @@ func (fl *flight) addSync(e *engine, f *file) {
 	s := fl.syncs[fl.planned]
 	fl.planned++
 	fl.left++
-	s.file = f
+	s.file, s.settle = f, settle
 	go s.start()
 }
 
@@ -123,9 +128,11 @@ func (fl *flight) wrote(e *engine, i int, res int32) {
 		fl.failed(w, op.done)
 	case op.short && w.Sync:
 		// What the parts were synced by covers each its own; the whole is synced once more.
-		fl.addSync(e, w.File.(*file))
+		fl.addSync(e, w.File.(*file), false)
+	case w.Sync && !w.File.(*file).Syncer().Idle():
+		fl.addSync(e, w.File.(*file), true)
 	case w.Sync:
-		w.Err = w.File.(*file).Syncer().Settled()
+		w.Err = w.File.(*file).Syncer().Failure()
 	}
 	fl.left--
 }

@@ -7,6 +7,10 @@
 // is durable when it completes. Several batches may be in flight; one system call submits what
 // there is and waits for the next completion.
 //
+// A sync without data is no request of the ring: a goroutine, which ends with it, calls fdatasync.
+// A group of writes with Sync needs none, but while the file is being synced otherwise: the result
+// of that is waited for by a goroutine too, so that a ring goes on with other files.
+//
 // A directory on a file system that takes no such writes is written as by package posix: the
 // kernel hands buffered writes and syncs of a ring over to threads of its own, which is slower,
 // and has been seen to lose one; see docs/performance.md.

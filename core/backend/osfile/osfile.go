@@ -115,10 +115,21 @@ func load(p *atomic.Pointer[error]) error {
 }
 
 // Settled returns Failure once the syncs that are in progress have ended: one of them may be told
-// what others have lost too.
+// what others have lost too. A write that is its own sync asks for it. It waits for syncs of the
+// whole file only, not for other such writes: those go around the cache, and the error of each is
+// of its own range, and returned to it.
 func (s *Syncer) Settled() error {
 	s.settle()
 	return s.Failure()
+}
+
+// Idle reports whether Settled need not wait.
+func (s *Syncer) Idle() bool {
+	idle := s.file.syncs.TryLock()
+	if idle {
+		s.file.syncs.Unlock()
+	}
+	return idle
 }
 
 func (s *Syncer) settle() {

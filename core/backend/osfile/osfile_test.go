@@ -120,9 +120,11 @@ func TestSyncsTogether(t *testing.T) {
 		runtime.Gosched()
 	}
 	assert.Empty(t, done, "reported while a sync is in progress that may tell that it is lost")
+	assert.False(t, other.Idle())
 	close(slow)
 	for range 2 {
 		require.ErrorIs(t, <-done, syscall.EIO)
 	}
 	require.ErrorIs(t, <-failing, syscall.EIO)
+	assert.True(t, other.Idle())
 }
