@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -44,6 +45,7 @@ func (r *recovery) scanAll() error {
 		}()
 	}
 	wg.Wait()
+	errs = append(errs, r.syncNewestFooter())
 	for _, sc := range r.scans {
 		if sc != nil {
 			r.flaws = append(r.flaws, sc.flaws...)
@@ -52,6 +54,26 @@ func (r *recovery) scanAll() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// syncNewestFooter makes durable what a writer may have died over: a footer, or the size of the
+// file that ends with it. A power failure would take it else, also from a log that was closed
+// since, whose segments all have footers. There is one at most: footers are written one after
+// the other, and all are durable where there is a close marker.
+func (r *recovery) syncNewestFooter() error {
+	if r.s.cfg.readOnly || r.marker != nil {
+		return nil // to a reader a footer says nothing that the frames do not
+	}
+	for i, g := range slices.Backward(r.segments) {
+		if r.footers[i] == nil {
+			continue
+		}
+		if err := g.file.Sync(); err != nil {
+			return fmt.Errorf("sync segment %s: %w", g.path, err)
+		}
+		return nil
+	}
+	return nil
 }
 
 func (r *recovery) scanOne(i int) error {

@@ -208,6 +208,9 @@ func (e *explorer) goOn(d *sim.Disk, im sim.Image, r *recovered) *Violation {
 	if len(found) > 0 {
 		return found[0].in(fmt.Sprintf("open for writing with seed %#x", p.seed))
 	}
+	if v := verify(e.wrap(d.Image(sim.Image{Mode: sim.DropAll}))); v != nil {
+		return v.in(fmt.Sprintf("open for writing with seed %#x, a power failure at its end", p.seed))
+	}
 	x := newExplorer(h, e.c, e.wrap, e.depth+1)
 	if im.Mode == sim.Kill {
 		// The recovery may have begun with more than a power failure in it leaves.

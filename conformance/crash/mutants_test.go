@@ -100,6 +100,10 @@ func randomEpoch() uint64 {
 		"		if !r.looks {\n			// What a scan",
 		"		if false {\n			// What a scan"}}, []Check{SyncedFirst}},
 
+	{"a footer that a killed writer left is not synced", []patch{{
+		"	if r.s.cfg.readOnly || r.marker != nil {\n		return nil // to a reader",
+		"	if true {\n		return nil // to a reader"}}, []Check{TornIsNotDamage}},
+
 	{"recovery does not sync the directory", []patch{{
 		"	if !r.looks {\n		if err := r.s.dir.Sync(); err != nil {\n",
 		"	if false {\n		if err := r.s.dir.Sync(); err != nil {\n"}}, []Check{SyncedFirst, TornIsNotDamage}},

@@ -36,8 +36,8 @@ func (r *recovered) equal(o *recovered) bool {
 }
 
 // readOnly opens the log read-only and reads all of it. With thorough, each partition is
-// read by itself too, and the two compared. With k, which may be nil, what the log knows of
-// producers is compared with their records.
+// read by itself too, and the two compared, and the log is verified. With k, which may be nil,
+// what the log knows of producers is compared with their records.
 func readOnly(b backend.Backend, thorough bool, k *known) *recovered {
 	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly(), readerKey)
 	if errors.Is(err, wal.ErrNotLog) || errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +53,24 @@ func readOnly(b backend.Backend, thorough bool, k *known) *recovered {
 	if err := m.Close(); err != nil && r.err == nil {
 		r.err = violation(Recovers, "close after a read-only open: %v", err)
 	}
+	if thorough && r.err == nil {
+		r.err = verify(b)
+	}
 	return r
+}
+
+// verify verifies a log in which nothing is damaged.
+func verify(b backend.Backend) *Violation {
+	report, err := wal.Verify(ctx, dir, wal.WithBackend(b), readerKey)
+	switch {
+	case errors.Is(err, wal.ErrNotLog) || errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return violation(Recovers, "verify: %v", err)
+	case !report.OK:
+		return violation(TornIsNotDamage, "verify: %v", report.Damage)
+	}
+	return nil
 }
 
 func openFailed(err error) *Violation {
