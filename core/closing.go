@@ -53,19 +53,20 @@ func (s *shard) finish() error {
 	if c.tail.Segment == 0 || s.marker {
 		return nil // nothing was ever written, or nothing since the last close
 	}
-	if err := s.writeMarker(c.tail); err != nil {
+	unsealed := slices.ContainsFunc(slices.Concat(s.segments.all(), s.keeper.dropped), func(g *segment) bool { return !g.is(stateSealed) })
+	if err := s.writeMarker(format.Marker{Log: s.id, End: c.tail, Unsealed: unsealed}); err != nil {
 		return fmt.Errorf("write close marker: %w", err)
 	}
 	return nil
 }
 
 // writeMarker leaves the end of the log in the close marker: durable first, then named.
-func (s *shard) writeMarker(end format.Link) error {
+func (s *shard) writeMarker(m format.Marker) error {
 	if err := s.keeper.open(); err != nil {
 		return err
 	}
 	data := make([]byte, format.AlignUp(format.MarkerSize, s.alignment))
-	format.PutMarker(data, format.Marker{Log: s.id, End: end})
+	format.PutMarker(data, m)
 	name := markerName + tempSuffix
 	f, err := s.dir.Create(name, int64(len(data)))
 	if err != nil {

@@ -194,5 +194,5 @@ func (d *dumper) marker(f backend.File, size int64) error {
 		return d.bad(0, size, err)
 	}
 	end := dumpLink(m.End)
-	return d.item(DumpMarker, 0, format.MarkerSize, DumpItem{End: &end}, nil)
+	return d.item(DumpMarker, 0, format.MarkerSize, DumpItem{End: &end, Unsealed: m.Unsealed}, nil)
 }

@@ -48,6 +48,8 @@ type DumpItem struct {
 	Partition *DumpPartitionInfo `json:"partition,omitempty"`
 	// End is where the close marker says that the log ends.
 	End *DumpLink `json:"end,omitempty"`
+	// Unsealed: the close marker says that not all segments could be sealed.
+	Unsealed bool `json:"unsealed,omitempty"`
 }
 
 // Hex64 is a number that uses all its 64 bits. In JSON it is 16 hexadecimal digits in a

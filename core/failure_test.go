@@ -301,10 +301,14 @@ func TestCloseAfterFailure(t *testing.T) {
 				require.NoError(t, err, "a footer is for speed")
 			}
 			after := crash(t, disk)
-			for _, d := range []*sim.Disk{disk, after} {
-				p = lookup(t, open(t, d), "t", 0)
+			for _, d := range []*sim.Disk{disk, after, disk.Image(sim.Image{Mode: sim.Kill})} {
+				require.Empty(t, verify(t, d).Damage)
+				m := open(t, d)
+				p = lookup(t, m, "t", 0)
 				requireValues(t, p, 0, 10)
 				appendValues(t, p, 1)
+				require.NoError(t, m.Close())
+				require.Empty(t, verify(t, crash(t, d)).Damage)
 			}
 		})
 	}

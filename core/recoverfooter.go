@@ -25,8 +25,7 @@ func (g *segment) footerPadded(t format.Trailer) (bool, error) {
 //
 // A segment has no footer where a crash or a failure came before it was sealed, and part of
 // one where it came meanwhile. That is in order: a footer only repeats what the frames
-// say. It is damage if the log was closed cleanly since then, for that seals all
-// segments; or if the footer differs in a few bits from what it must be, for a crash leaves
+// say. It is damage if the log was closed cleanly since then, and all segments sealed; or if the footer differs in a few bits from what it must be, for a crash leaves
 // whole sectors.
 func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 	end := sc.end()
@@ -45,7 +44,7 @@ func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 			return nil
 		}
 	}
-	if r.marker == nil {
+	if !r.allSealed() {
 		return nil
 	}
 	if g.size.Load() == size {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -45,7 +44,6 @@ func (r *recovery) scanAll() error {
 		}()
 	}
 	wg.Wait()
-	errs = append(errs, r.syncNewestFooter())
 	for _, sc := range r.scans {
 		if sc != nil {
 			r.flaws = append(r.flaws, sc.flaws...)
@@ -54,26 +52,6 @@ func (r *recovery) scanAll() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// syncNewestFooter makes durable what a writer may have died over: a footer, or the size of the
-// file that ends with it. A power failure would take it else, also from a log that was closed
-// since, whose segments all have footers. There is one at most: footers are written one after
-// the other, and all are durable where there is a close marker.
-func (r *recovery) syncNewestFooter() error {
-	if r.s.cfg.readOnly || r.marker != nil {
-		return nil // to a reader a footer says nothing that the frames do not
-	}
-	for i, g := range slices.Backward(r.segments) {
-		if r.footers[i] == nil {
-			continue
-		}
-		if err := g.file.Sync(); err != nil {
-			return fmt.Errorf("sync segment %s: %w", g.path, err)
-		}
-		return nil
-	}
-	return nil
 }
 
 func (r *recovery) scanOne(i int) error {
@@ -87,17 +65,18 @@ func (r *recovery) scanOne(i int) error {
 		}
 	}
 	mismatch, err := r.takeFooter(i)
-	if err != nil || !r.everything && r.footers[i] != nil {
+	if err != nil {
 		return err
+	}
+	if r.mayBeLost(r.footers[i]) {
+		if err := g.file.Sync(); err != nil {
+			return fmt.Errorf("sync segment %s: %w", g.path, err)
+		}
 	}
 	if r.footers[i] == nil {
 		g.setState(stateUnsealed)
-		if !r.looks {
-			// What a scan finds may be in memory only: make it durable before it is served.
-			if err := g.file.Sync(); err != nil {
-				return fmt.Errorf("sync segment %s: %w", g.path, err)
-			}
-		}
+	} else if !r.everything {
+		return nil
 	}
 	sc, limit := r.newScan(i)
 	r.scans[i] = sc
@@ -120,6 +99,19 @@ func (r *recovery) scanOne(i int) error {
 	}
 	return r.restorePadding(g, sc)
 }
+
+// mayBeLost tells whether what is served of a segment with this footer, nil for none, may be in
+// memory only: what a scan finds, or a footer whose writer died before it was durable, or
+// the size of a file that ends with it. To a reader a footer says nothing that the frames do not.
+func (r *recovery) mayBeLost(footer *format.Footer) bool {
+	if r.looks {
+		return false
+	}
+	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()
+}
+
+// allSealed tells whether the log was closed with all segments sealed.
+func (r *recovery) allSealed() bool { return r.marker != nil && !r.marker.Unsealed }
 
 // takeFooter reads the footer of segment i, if it has one that is sound and ends where the
 // segment is known to end; mismatch tells if it ends elsewhere.

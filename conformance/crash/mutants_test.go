@@ -97,12 +97,12 @@ func randomEpoch() uint64 {
 		"	if false {\n"}}, []Check{Prefix, DamageReported}},
 
 	{"recovery serves what is not synced", []patch{{
-		"		if !r.looks {\n			// What a scan",
-		"		if false {\n			// What a scan"}}, []Check{SyncedFirst}},
+		"	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()\n",
+		"	return footer != nil && !r.s.cfg.readOnly && !r.allSealed()\n"}}, []Check{SyncedFirst}},
 
 	{"a footer that a killed writer left is not synced", []patch{{
-		"	if r.s.cfg.readOnly || r.marker != nil {\n		return nil // to a reader",
-		"	if true {\n		return nil // to a reader"}}, []Check{TornIsNotDamage}},
+		"	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()\n",
+		"	return footer == nil\n"}}, []Check{TornIsNotDamage}},
 
 	{"recovery does not sync the directory", []patch{{
 		"	if !r.looks {\n		if err := r.s.dir.Sync(); err != nil {\n",

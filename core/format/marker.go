@@ -12,20 +12,28 @@ var markerMagic = [8]byte{'C', 'H', 'R', 'N', 'K', 'C', 'L', 'S'}
 type Marker struct {
 	Log LogID
 	End Link
+	// Unsealed: a segment has no footer, or one that may not be durable, since the writer
+	// could not seal it.
+	Unsealed bool
 }
+
+// markerUnsealed is the flag of Marker.Unsealed.
+const markerUnsealed = 1
 
 // The layout of the close marker:
 //
 //	  0  magic "CHRNKCLS"   8
 //	  8  version            2
-//	 10  zeros              6
+//	 10  flags              2
+//	 12  zeros              4
 //	 16  log id            16
 //	 32  end of the log    28  a link
 //	 60  zeros            448
 //	508  CRC of the above   4
 const (
 	mrkVersion  = 8
-	mrkZero     = 10
+	mrkFlags    = 10
+	mrkZero     = 12
 	mrkLog      = 16
 	mrkEnd      = 32
 	mrkReserved = mrkEnd + linkSize
@@ -38,6 +46,9 @@ func PutMarker(b []byte, m Marker) {
 	clear(b)
 	copy(b, markerMagic[:])
 	le.PutUint16(b[mrkVersion:], Version)
+	if m.Unsealed {
+		le.PutUint16(b[mrkFlags:], markerUnsealed)
+	}
 	copy(b[mrkLog:], m.Log[:])
 	putLink(b[mrkEnd:], m.End)
 	le.PutUint32(b[mrkCRC:], CRC(b[:mrkCRC]))
@@ -56,10 +67,11 @@ func ReadMarker(b []byte) (Marker, error) {
 	if v := le.Uint16(b[mrkVersion:]); v != Version {
 		return Marker{}, fmt.Errorf("%w %d of close marker (this program knows %d)", ErrVersion, v, Version)
 	}
-	if !allZero(b[mrkZero:mrkLog]) || !allZero(b[mrkReserved:mrkCRC]) {
-		return Marker{}, fmt.Errorf("%w: close marker: reserved bytes in use", ErrVersion)
+	flags := le.Uint16(b[mrkFlags:])
+	if flags&^markerUnsealed != 0 || !allZero(b[mrkZero:mrkLog]) || !allZero(b[mrkReserved:mrkCRC]) {
+		return Marker{}, fmt.Errorf("%w: close marker: flags %#x or reserved bytes in use", ErrVersion, flags)
 	}
-	m := Marker{Log: LogID(b[mrkLog:]), End: readLink(b[mrkEnd:])}
+	m := Marker{Log: LogID(b[mrkLog:]), End: readLink(b[mrkEnd:]), Unsealed: flags != 0}
 	if m.Log == (LogID{}) || !m.End.valid() {
 		return Marker{}, fmt.Errorf("%w: close marker: log id %x ends at %+v", ErrCorrupt, m.Log, m.End)
 	}

@@ -229,7 +229,7 @@ func TestDeclarationRoundTrip(t *testing.T) {
 
 func TestMarkerRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := Marker{Log: drawLogID(t)}
+		m := Marker{Log: drawLogID(t), Unsealed: rapid.Bool().Draw(t, "unsealed")}
 		if rapid.Bool().Draw(t, "has segments") {
 			m.End = drawLink(t, rapid.Uint64Min(1).Draw(t, "segment"))
 		}

@@ -171,7 +171,9 @@ func TestMarkerRefuses(t *testing.T) {
 	}{
 		"magic":               {patch: set(0, 'X'), want: ErrCorrupt},
 		"later version":       {patch: set(mrkVersion, 2), want: ErrVersion},
-		"byte 10":             {patch: set(10, 1), want: ErrVersion},
+		"unknown flag":        {patch: set(mrkFlags, 2), want: ErrVersion},
+		"more flags":          {patch: set(mrkFlags+1, 1), want: ErrVersion},
+		"byte 12":             {patch: set(12, 1), want: ErrVersion},
 		"byte 15":             {patch: set(15, 1), want: ErrVersion},
 		"first reserved byte": {patch: set(mrkReserved, 1), want: ErrVersion},
 		"last reserved byte":  {patch: set(mrkCRC-1, 1), want: ErrVersion},
@@ -179,6 +181,7 @@ func TestMarkerRefuses(t *testing.T) {
 		"end odd":             {change: func(m *Marker) { m.End.End++ }, want: ErrCorrupt},
 		"end in header":       {change: func(m *Marker) { m.End.End = 3584 }, want: ErrCorrupt},
 		"end of no segment":   {change: func(m *Marker) { m.End.Segment = 0 }, want: ErrCorrupt},
+		"unsealed":            {change: func(m *Marker) { m.Unsealed = true }, want: nil},
 		"empty segment":       {want: nil},
 		"empty log":           {change: func(m *Marker) { m.End = Link{} }, want: nil},
 	} {

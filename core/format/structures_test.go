@@ -108,7 +108,7 @@ func goldenStructures(t *testing.T) map[string]structure {
 			{"max timestamp", u64(1_700_000_000_000_000_008)}, {"codec", u8(0x83)}, {"topic", []byte("orders")},
 		}},
 		"Close marker": {marker, []field{
-			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"log id", goldenLogID},
+			{"magic", []byte("CHRNKCLS")}, {"version", u16(1)}, {"flags", u16(0)}, {"zero", make([]byte, 4)}, {"log id", goldenLogID},
 			{"end", join(u64(2), u64(5632), u64(9), u32(0x5f87d112))}, {"reserved", make([]byte, 448)},
 			{"CRC", u32(uint64(CRC(marker[:508])))},
 		}},

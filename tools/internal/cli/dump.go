@@ -140,7 +140,11 @@ func details(item *wal.DumpItem) string {
 	case item.Partition != nil:
 		return partitionText(item.Partition)
 	case item.End != nil:
-		return "the log ends at " + linkText(*item.End)
+		text := "the log ends at " + linkText(*item.End)
+		if item.Unsealed {
+			text += ", not all segments could be sealed"
+		}
+		return text
 	}
 	return ""
 }
