@@ -59,7 +59,7 @@ func (c *committer) show(g *group) {
 			for n < len(marks) && marks[n].entry < to {
 				n++
 			}
-			c.publishRun(seg, &g.entries[from], g.entries[to-1].End(), g.firstLSN+uint64(from), marks[:n])
+			c.publishRun(seg, g.entries[from:to], g.firstLSN+uint64(from), marks[:n])
 			marks = marks[n:]
 		}
 		from = to
@@ -88,12 +88,12 @@ func (g *group) runEnd(from int) (to int) {
 	return to
 }
 
-// publishRun makes a run of entries, which begins with e and ends at an offset, visible to the
-// readers of its partition, with what is known of producers then.
-func (c *committer) publishRun(seg *segment, e *entry, end int64, lsn uint64, marks []mark) {
-	p := e.part
+// publishRun makes a run of entries, the first of which has an LSN, visible to the readers of their
+// partition, with what is known of producers then.
+func (c *committer) publishRun(seg *segment, run []entry, lsn uint64, marks []mark) {
+	p := run[0].part
 	p.mu.Lock()
-	c.publish(seg, e, end, lsn)
+	c.publish(seg, run, lsn)
 	if len(marks) > 0 {
 		before := len(p.known)
 		for i := range marks {
@@ -116,18 +116,20 @@ func (c *committer) publishTogether(seg *segment, list []entry, lsn uint64) {
 	}
 	c.s.together(parts, func() {
 		for i := range list {
-			c.publish(seg, &list[i], list[i].End(), lsn+uint64(i))
+			c.publish(seg, list[i:i+1], lsn+uint64(i))
 		}
 	})
 }
 
-// publish makes entries visible, from e to an offset, to the readers of a partition, whose lock is held.
-func (c *committer) publish(seg *segment, e *entry, end int64, lsn uint64) {
+// publish is publishRun, of a partition whose lock is held.
+func (c *committer) publish(seg *segment, run []entry, lsn uint64) {
+	e, last := &run[0], &run[len(run)-1]
 	p := e.part
 	// What the log itself wrote follows from what came before: no error to look at.
 	_ = p.extents.apply(seg, format.Run{
-		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: end, Gap: e.Gap, LSN: lsn,
+		Kind: e.Kind, Flags: e.Flags, Base: e.Base, End: last.End(), Gap: e.Gap, LSN: lsn,
 	})
+	p.extents.applied = lsn + uint64(len(run)) - 1
 	if e.Kind == format.KindTruncateAfter {
 		before := len(p.known)
 		p.known.cut(e.Base)

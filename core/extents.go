@@ -42,6 +42,9 @@ type extents struct {
 	first, next int64
 	// pending is a declared gap directly below next whose record has not come yet.
 	pending int64
+	// applied is the LSN up to which entries are taken in: what stands in the same segment with a
+	// higher one came later, if only to the offsets of something that was truncated meanwhile.
+	applied uint64
 	cuts    cuts
 	// cut: a truncation came after the last extent, so the next run begins its own:
 	// what stands between them in the segment is dead.
@@ -119,6 +122,7 @@ func (x *extents) holds(from, to int64) bool {
 // apply takes in a run of a segment. It returns an error if the run does not follow
 // from what came before: then records are lost, and it goes on behind them.
 func (x *extents) apply(seg *segment, r format.Run) error {
+	x.applied = max(x.applied, r.LSN)
 	switch r.Kind {
 	case format.KindData:
 		if r.Flags&format.FlagMoved != 0 {

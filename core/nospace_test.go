@@ -397,3 +397,27 @@ func (f writerFunc) Write(b []byte) (int, error) {
 	f(b)
 	return len(b), nil
 }
+
+// Lack of space is no failure: that retention's own write met it leaves the log its one retry.
+func TestNoSpaceLeavesTheRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithSegmentSize(16<<10))
+		appendValues(t, partition(t, m, "idle", 0), 1)
+		require.NoError(t, lookup(t, m, "idle", 0).TruncateBefore(bg, 1))
+		p := partition(t, m, "t", 0)
+		for i := range 40 {
+			must(p.Append(bg, big(1024, byte(i))))
+		}
+		synctest.Wait()
+		hit := disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment, Err: syscall.ENOSPC, After: 1})
+		require.NoError(t, p.TruncateBefore(bg, 39))
+		synctest.Wait()
+		require.Equal(t, 1, hit.Hits(), "the declaration that retention writes found no space")
+		must(p.Append(bg, big(1024, 1)))
+		hit = disk.Inject(sim.Fault{Op: sim.OpWrite, Name: anySegment})
+		_, err := p.Append(bg, big(1024, 2))
+		require.Equal(t, 1, hit.Hits())
+		require.NoError(t, err, "the first failure is not final")
+	})
+}

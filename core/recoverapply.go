@@ -342,6 +342,7 @@ func (r *recovery) finish() {
 		p.next, p.first = p.extents.next, p.extents.first
 		p.known.cut(p.next) // a truncation may be lost
 		p.producers = slices.Clone(p.known)
+		p.extents.applied = r.s.commit.tail.LSN // a footer tells of runs only where they begin
 		p.cut.Store(p.extents.cuts.count)
 		p.visible.Store(p.next)
 		p.lowest.Store(p.first)

@@ -97,6 +97,7 @@ func (s *shard) snapshot() *snapshot {
 		r := &replayed{Partition: p}
 		p.mu.RLock()
 		r.extents.list = append(r.extents.list, p.extents.list...)
+		r.extents.applied = p.extents.applied
 		for _, e := range r.extents.list {
 			if !pinned[e.seg] { // an extent in use keeps its segment until this
 				pinned[e.seg] = true
@@ -256,8 +257,12 @@ func (snap *snapshot) replayFrame(f *frame, g *segment, yield func(Entry, error)
 	})
 }
 
-// liveIn adds the parts of a batch that are live to a list: not truncated, not moved elsewhere.
+// liveIn adds the parts of a batch that are live to a list: not truncated, not moved elsewhere, and
+// in the log already when the snapshot was taken.
 func (p *replayed) liveIn(live []extent, g *segment, lsn uint64, e format.Entry) []extent {
+	if lsn > p.extents.applied {
+		return live
+	}
 	x, ok := p.extents.find(e.Base)
 	if ok && !x.lost && x.seg == g && x.lsn <= lsn && x.first <= e.Base && x.end >= e.End() {
 		return append(live, x) // the usual case: all of it

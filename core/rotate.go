@@ -369,8 +369,10 @@ func (c *committer) redeclareSome(parts []*Partition) error {
 			return err
 		}
 		c.abandon()
-		if c.failures++; c.failures > 1 && !isNoSpace(err) {
-			c.fail(err)
+		if !isNoSpace(err) { // lack of space is no failure, and takes nothing from the one retry
+			if c.failures++; c.failures > 1 {
+				c.fail(err)
+			}
 		}
 		return err
 	}

@@ -168,9 +168,9 @@ func randomEpoch() uint64 {
 `}}, []Check{AtomicTransaction}},
 
 	{"a transaction comes into view partition by partition", []patch{{
-		"	c.s.together(parts, func() {\n		for i := range list {\n			c.publish(seg, &list[i], list[i].End(), lsn+uint64(i))\n		}\n	})\n",
+		"	c.s.together(parts, func() {\n		for i := range list {\n			c.publish(seg, list[i:i+1], lsn+uint64(i))\n		}\n	})\n",
 		`	for i := range list {
-		c.publishRun(seg, &list[i], list[i].End(), lsn+uint64(i), nil)
+		c.publishRun(seg, list[i:i+1], lsn+uint64(i), nil)
 		giveWay()
 	}
 `}}, []Check{AtomicTransaction}},
