@@ -36,6 +36,7 @@ type recovery struct {
 	segments   []*segment
 	scans      []*scan // nil for a segment whose footer is trusted
 	footers    []*format.Footer
+	odd        []*format.Footer // they count as none, for their padding or their end, but are sound in themselves
 	marker     *format.Marker
 	refused    []refused
 	badMarker  *refused

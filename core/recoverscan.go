@@ -31,6 +31,7 @@ func (r *recovery) end(i int) (format.Link, bool) {
 func (r *recovery) scanAll() error {
 	r.scans = make([]*scan, len(r.segments))
 	r.footers = make([]*format.Footer, len(r.segments))
+	r.odd = make([]*format.Footer, len(r.segments))
 	errs := make([]error, len(r.segments))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -129,9 +130,11 @@ func (r *recovery) takeFooter(i int) (mismatch string, err error) {
 		return "", err
 	}
 	if whole, err := g.footerPadded(trailer); !whole || err != nil {
+		r.odd[i] = f
 		return "", err
 	}
 	if end, exact := r.end(i); exact && f.End != end {
+		r.odd[i] = f
 		return fmt.Sprintf("the footer says that the segment ends at %+v, what follows it says %+v", f.End, end), nil
 	}
 	r.footers[i], g.rebuilt = f, f.Repaired
@@ -171,6 +174,8 @@ func (r *recovery) newScan(i int) (sc *scan, limit int64) {
 		rebuilt = limit > end.End
 	case exact:
 		limit = end.End
+	case r.odd[i] != nil: // only its padding is not sound: all frames were durable before it was written
+		limit, exact = r.odd[i].BodyAt, true
 	}
 	sc = newScan(g, min(limit, g.size.Load()), r.pool)
 	sc.exact, sc.salvage = exact, true

@@ -152,12 +152,31 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 			}
 		}
 	}
+	if !known {
+		pt.Topic, pt.Partition, known = r.oddName(pt.id)
+	}
 	pt.Next = at.next
 	if at.next == math.MaxInt64 {
 		pt.Next = at.least
 	}
 	pt.First = min(at.first, pt.Next)
 	return known
+}
+
+// oddName returns the name that a footer has for a partition of which no segment tells one: what
+// keeps the footer from being taken for one does not concern its names, which never change.
+func (r *recovery) oddName(id uint32) (topic string, partition int32, known bool) {
+	for _, f := range r.odd {
+		if f == nil {
+			continue
+		}
+		for i := range f.Partitions {
+			if p := &f.Partitions[i]; p.ID == id {
+				return p.Topic, p.Declaration.Partition, true
+			}
+		}
+	}
+	return "", 0, false
 }
 
 // fromBeginning reports whether the log is there from its first entry on.
