@@ -45,9 +45,13 @@ func (f *file) use(offset int64) (*window, error) {
 	at := offset / windowSize * windowSize
 	if i := slices.IndexFunc(f.windows, func(w *window) bool { return w.at == at }); i >= 0 {
 		w := f.windows[i]
-		f.windows = append(slices.Delete(f.windows, i, i+1), w)
-		w.uses++
-		return w, nil
+		f.windows = slices.Delete(f.windows, i, i+1)
+		if offset < at+int64(len(w.mem)) {
+			f.windows = append(f.windows, w)
+			w.uses++
+			return w, nil
+		}
+		f.drop(w) // the file was enlarged through another File
 	}
 	w, err := f.mapWindow(at)
 	if err != nil {
