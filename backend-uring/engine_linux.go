@@ -52,8 +52,12 @@ const (
 
 func tag(flight int, kind uint64, i int) uint64 { return uint64(flight)<<40 | kind | uint64(i) }
 
-// start begins a batch of a queue. The kernel takes its requests at the next turn.
+// start begins a batch of a queue. The kernel takes its requests at the next turn. A ring that
+// broke carries out nothing: Wait tells.
 func (e *engine) start(q *queue, b *backend.Batch) {
+	if e.broken != nil {
+		return
+	}
 	if len(e.free) == 0 {
 		e.free = append(e.free, len(e.flights))
 		e.flights = append(e.flights, &flight{place: len(e.flights)})
@@ -150,15 +154,18 @@ func (e *engine) turn() {
 }
 
 // enter has the kernel take what is in place. Where it does not take all of that, the rest stays
-// for the next time.
+// for the next time. There is none for a ring that broke: the files of what it did not take may
+// be closed.
 func (e *engine) enter(wait bool) {
+	if e.broken != nil {
+		return
+	}
 	if err := e.ring.enter(wait); err != nil && !errors.Is(err, errBusy) {
 		e.broken = err
+	} else if e.ring.pending > 0 {
 		return
 	}
-	if e.ring.pending > 0 {
-		return
-	}
+	e.files.taken()
 	for i, f := range e.held {
 		f.Done()
 		e.held[i] = nil

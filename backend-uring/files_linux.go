@@ -15,6 +15,9 @@ type fileTable struct {
 	mu    sync.Mutex
 	ring  *ring // nil if it takes none, or is closed
 	slots [fileSlots]*file
+	// named: of the slots, those in requests that the kernel has not taken. It looks a slot up
+	// only then, so they keep their file.
+	named [fileSlots]bool
 	next  int // the slot to be given up next
 }
 
@@ -34,7 +37,8 @@ func (t *fileTable) init(r *ring, without Feature) {
 	r.has |= RegisteredFiles
 }
 
-// slot returns the slot of a file's descriptor, registering it if need be; -1 if it cannot.
+// slot returns the slot of a file's descriptor, registering it if need be; -1 if it cannot. The
+// slot keeps the file until taken.
 func (t *fileTable) slot(f *file, fd int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -43,16 +47,30 @@ func (t *fileTable) slot(f *file, fd int) int {
 	}
 	for i, g := range t.slots {
 		if g == f {
+			t.named[i] = true
 			return i
 		}
 	}
-	i := t.next
-	if t.set(i, int32(fd)) != nil {
-		return -1
+	for n := range fileSlots {
+		i := (t.next + n) % fileSlots
+		if t.named[i] {
+			continue
+		}
+		if t.set(i, int32(fd)) != nil {
+			return -1
+		}
+		t.slots[i], t.named[i] = f, true
+		t.next = (i + 1) % fileSlots
+		return i
 	}
-	t.slots[i] = f
-	t.next = (i + 1) % fileSlots
-	return i
+	return -1
+}
+
+// taken tells that the kernel has taken all requests.
+func (t *fileTable) taken() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.named = [fileSlots]bool{}
 }
 
 // set puts a descriptor, or -1 for none, into a slot. Requests in flight keep the file that

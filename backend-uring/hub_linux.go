@@ -37,11 +37,12 @@ type seat struct {
 	bell  chan struct{} // holds at most one wake
 }
 
-// joinHub gives a queue a place at the backend's hub, and starts that for the first one.
+// joinHub gives a queue a place at the backend's hub, and starts that for the first one, or
+// another one once its ring is broken.
 func (b *Backend) joinHub() (*seat, error) {
 	b.hubMu.Lock()
 	defer b.hubMu.Unlock()
-	if b.hub == nil {
+	if b.hub == nil || b.hub.isDead() {
 		h := &hub{ended: make(chan struct{}), dead: make(chan struct{})}
 		started := make(chan error, 1)
 		go h.run(b.without, started)
@@ -52,6 +53,15 @@ func (b *Backend) joinHub() (*seat, error) {
 	}
 	b.hub.users++
 	return &seat{hub: b.hub, owner: b, ready: make(chan *backend.Batch, queueDepth), bell: make(chan struct{}, 1)}, nil
+}
+
+func (h *hub) isDead() bool {
+	select {
+	case <-h.dead:
+		return true
+	default:
+		return false
+	}
 }
 
 // run is the hub's goroutine, on a thread of its own: a ring with a single issuer asks for
@@ -143,6 +153,8 @@ func (s *seat) leave() error {
 	s.hub.mu.Unlock()
 	s.hub.engine.bell.ring()
 	<-s.hub.ended
-	s.owner.hub = nil
+	if s.owner.hub == s.hub {
+		s.owner.hub = nil
+	}
 	return nil
 }

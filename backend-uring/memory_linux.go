@@ -92,7 +92,9 @@ func (m *memory) register(slot int, mem []byte) error {
 func (m *memory) put(b *backend.Buffer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.release(b)
+	if !m.closed {
+		m.release(b)
+	}
 }
 
 func (m *memory) release(b *backend.Buffer) {
@@ -125,6 +127,13 @@ func (m *memory) find(b *backend.Buffer, data []byte) (slot int, err error) {
 		return -1, errNotOurs
 	}
 	return g.slot, nil
+}
+
+// abandon hands out no more, and frees nothing: the kernel may still read it.
+func (m *memory) abandon() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
 }
 
 // close frees all buffers and hands out no more.

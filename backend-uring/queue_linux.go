@@ -153,8 +153,10 @@ func (q *queue) Close() error {
 	q.dir.mu.Lock()
 	q.dir.queues = slices.DeleteFunc(q.dir.queues, func(other forgetter) bool { return other == q })
 	q.dir.mu.Unlock()
-	if err == nil { // else the kernel may still read the memory: it is lost
+	if err == nil {
 		q.memory.close()
+	} else {
+		q.memory.abandon()
 	}
 	return errors.Join(err, q.carrier.leave())
 }

@@ -3,9 +3,9 @@ package uring
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -165,15 +165,20 @@ func (r *ring) put(q sqe) {
 // errBusy: the kernel takes nothing more before completions are reaped.
 var errBusy = errors.New("completions are waiting to be reaped")
 
-// maxAgain bounds how often in a row the kernel may lack memory for a request.
+// maxAgain bounds how often in a row a write may have to be sent again.
 const maxAgain = 1000
+
+// maxPause bounds the pauses in which the kernel may get the memory that it lacks for a request:
+// each is twice the one before, about a second in all. A control group at its limit takes so
+// long.
+const maxPause = time.Second / 2
 
 // enter has the kernel take what was put in place, and with wait waits until there is a
 // completion. What the kernel did not take stays in place for the next call: after EAGAIN and
 // EBUSY requests are not lost, and counting them as such would be off for ever.
 func (r *ring) enter(wait bool) error {
 	atomic.StoreUint32(r.sqTail, r.tail)
-	for again := 0; ; {
+	for pause := time.Microsecond; ; {
 		least, flags := uintptr(0), r.enterFlags
 		if wait || atomic.LoadUint32(r.sqFlags)&sqCQOverflow != 0 {
 			flags |= enterGetEvents
@@ -192,9 +197,9 @@ func (r *ring) enter(wait bool) error {
 		case errno == unix.EINTR:
 		case (errno == unix.EAGAIN || errno == unix.EBUSY) && r.completed():
 			return errBusy
-		case (errno == unix.EAGAIN || errno == unix.EBUSY) && again < maxAgain:
-			again++
-			runtime.Gosched()
+		case (errno == unix.EAGAIN || errno == unix.EBUSY) && pause <= maxPause:
+			<-time.After(pause) // nothing tells when there is memory again
+			pause *= 2
 		default:
 			return fmt.Errorf("io_uring_enter: %w", errno)
 		}

@@ -54,7 +54,7 @@ type Backend struct {
 	fuse    bool // the ring writes to FUSE file systems too
 
 	hubMu sync.Mutex
-	hub   *hub // while there are queues that share it
+	hub   *hub // the one that new queues share, while there are any
 }
 
 var _ backend.Backend = (*Backend)(nil)

@@ -77,9 +77,10 @@ func (t *T) writeAround(q backend.Queue, f backend.File, apart bool) {
 	}
 }
 
-// checkWrites is checkModel, and the same far behind the beginning.
+// checkWrites is checkModel, and what that does not reach: many files, and far behind the beginning.
 func checkWrites(t *T) {
 	checkModel(t)
+	checkManyFiles(t)
 	f, q, ok := t.large()
 	if !ok {
 		return

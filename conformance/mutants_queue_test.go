@@ -131,6 +131,13 @@ func batchMutants() []mutant {
 			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
 				return ws[:min(len(ws), 6)]
 			})},
+		{breaks: "where a batch is of many files, some of it goes to another one", check: "Queue/WritesMatchModel", hooks: altered(
+			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
+				for i := 16; i < len(ws); i++ {
+					ws[i].File = ws[i%16].File
+				}
+				return ws
+			})},
 		{breaks: "a short write is passed over", check: "Queue/ShortWrites", hooks: altered(
 			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
 				for i := range ws {

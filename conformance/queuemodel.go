@@ -211,3 +211,36 @@ func (m *model) compare() {
 	}
 	require.Equal(m.t, names, m.t.list(m.d))
 }
+
+// checkManyFiles writes to more files at once than a table of files may have room for, by one batch
+// and by several in flight.
+func checkManyFiles(t *T) {
+	const n = 100
+	d := t.newDir()
+	files := make([]backend.File, n)
+	for i := range files {
+		files[i] = t.create(d, fmt.Sprint("f", i), 2*block)
+	}
+	for _, asked := range depths[:3] {
+		q := t.queue(d, asked)
+		buf := t.buffer(q, n*block, asked)
+		write := func(i, at int) backend.Write {
+			return backend.Write{File: files[i], Offset: int64(at) * block, Data: buf.Bytes[i*block : (i+1)*block], Buffer: buf, Sync: i%16 == 0}
+		}
+		batches := make([][]backend.Write, min(q.Limits().Depth, n))
+		var all []backend.Write
+		for i := range n {
+			all = append(all, write(i, 0))
+			batches[i%len(batches)] = append(batches[i%len(batches)], write(i, 1))
+		}
+		t.write(q, all...)
+		for _, writes := range batches {
+			t.submit(q, writes...)
+		}
+		t.waitAll(q, len(batches))
+		for i, f := range files {
+			data := buf.Bytes[i*block : (i+1)*block]
+			t.same(append(data[:block:block], data...), t.content(f), "file %d of %d that were written at once", i, n)
+		}
+	}
+}
