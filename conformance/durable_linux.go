@@ -30,6 +30,10 @@ var durables = map[string]func(*crashing){
 	"SyncFailsForGood":       (*crashing).syncFailsForGood,
 	"CreateReserves":         (*crashing).createReserves,
 	"ResizeReserves":         (*crashing).resizeReserves,
+	"CloseCarriesOut":        (*crashing).closeCarriesOut,
+	"ReadAtFollowsReaderAt":  (*crashing).readErrors,
+	"ReadOnlySync":           (*crashing).readOnlySync,
+	"ListIsComplete":         (*crashing).listErrors,
 }
 
 func init() {
@@ -134,6 +138,7 @@ func (c *crashing) demandBlocks(what string, blocks []int, elements ...string) {
 }
 
 func (c *crashing) openDirIsDurable() {
+	c.dirSyncErrors()
 	c.dir("a", "b", "c")
 	c.dir("known")
 	require.NoError(c, os.MkdirAll(c.path("x", "y", "z"), 0o700))
@@ -153,6 +158,9 @@ func (c *crashing) openDirIsDurable() {
 
 func (c *crashing) syncedWrites() {
 	c.syncedAmongOthers()
+	c.syncedFiles()
+	c.syncedBesideFailure()
+	c.syncedManyTimes()
 	for name, o := range map[string]backend.QueueOptions{
 		"one queue": {Depth: 4}, "one of many queues": {Depth: 4, Many: true},
 	} {

@@ -19,7 +19,7 @@ func fileChecks() []check {
 	return []check{
 		{group: groupFile, name: "ConcurrentUse", run: checkFileConcurrent,
 			says: "[F1] Its methods may be called concurrently."},
-		{group: groupFile, name: "ReadAtFollowsReaderAt", run: checkReaderAt,
+		{group: groupFile, name: "ReadAtFollowsReaderAt", run: checkReaderAt, fuse: true,
 			says: "[F2] It follows io.ReaderAt: fewer bytes than asked for come with an error, at the end of the file with io.EOF."},
 		{group: groupFile, name: "ReadsSeeWrites", run: checkReadsSeeWrites,
 			says: "[F3] It sees every write that any Queue's Wait returned before the call, through whichever open File."},
@@ -31,7 +31,7 @@ func fileChecks() []check {
 			says: "[F6] What is below the old and the new size stays; beyond the old one the file reads as zeros, also where it was longer once."},
 		{group: groupFile, name: "ResizeReserves", run: checkResizeReserves, apart: checkResizeReserves, fuse: true,
 			says: "[F7] Space is reserved as by Create; where it cannot be, the error is one of those of Create, and the file as it was."},
-		{group: groupFile, name: "ReadOnlySync", run: checkFileSyncReadOnly,
+		{group: groupFile, name: "ReadOnlySync", run: checkFileSyncReadOnly, fuse: true,
 			says: "[F10] It works on a file of a read-only Dir."},
 		{group: groupFile, name: "NextDataPassesZeros", run: checkNextDatas,
 			says: "[F11] It returns an offset, not below the given one, below which all bytes from the given one on read as zeros; at or beyond the end, the given one."},

@@ -49,6 +49,7 @@ var errMissing = errors.New("not on this machine")
 func (t *T) runLayer(need layer, name string, states int) {
 	t.Helper()
 	if layers[name] == nil {
+		require.Empty(t, layers, "there is no layer %q, and this system has layers", name)
 		t.missing(need, errors.New("not on this system"))
 	}
 	if os.Geteuid() != 0 {

@@ -35,6 +35,10 @@ func (t *T) large() (f backend.File, q backend.Queue, ok bool) {
 	}
 	require.NoError(t, err)
 	t.closing("File", f)
+	require.NoError(t, reserved(t.join(path, "large"), largeSize), "after Create")
+	require.NoError(t, f.Resize(block))
+	require.NoError(t, f.Resize(largeSize))
+	require.NoError(t, reserved(t.join(path, "large"), largeSize), "after Resize")
 	return f, t.queue(d, 1), true
 }
 

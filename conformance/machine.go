@@ -65,6 +65,14 @@ func (t *T) writeFile(path, content string) {
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 }
 
+// nameFile gives a file one more name or, where it has but one, makes another file.
+func (t *T) nameFile(path, of string) {
+	t.Helper()
+	if !t.onSystem() || os.Link(of, path) != nil {
+		t.writeFile(path, "")
+	}
+}
+
 func (t *T) readFile(path string) (string, error) {
 	read := os.ReadFile
 	if m, ok := t.Backend.(Machine); ok {

@@ -42,7 +42,7 @@ func queueChecks() []check {
 			says: "[Q15] It takes no batch's place: where a batch and a wake are both due, Wait returns one of them and then the other."},
 		{group: groupQueue, name: "WakeAfterClose", run: checkWakeAfterClose,
 			says: "[Q16] After Close it does nothing."},
-		{group: groupQueue, name: "CloseCarriesOut", run: checkCloseCarriesOut,
+		{group: groupQueue, name: "CloseCarriesOut", run: checkCloseCarriesOut, fuse: true,
 			says: "[Q17] It waits for what is in flight, which is carried out."},
 		{group: groupQueue, name: "BatchIsKept", run: checkBatchKept,
 			says: "[Q18] The queue changes nothing of it but the two kinds of Err, not even Data."},

@@ -147,6 +147,9 @@ func (m *model) submit() {
 	}
 	for k, s := range spans {
 		data := buf.Bytes[at[k] : at[k]+s.to-s.at]
+		if m.rng.IntN(4) == 0 {
+			clear(data) // over what may be other bytes
+		}
 		copy(s.f.next[s.at:], data)
 		writes = append(writes, backend.Write{File: s.f.f, Offset: int64(s.at), Data: data, Buffer: buf, Sync: m.rng.IntN(3) == 0})
 	}

@@ -102,6 +102,9 @@ func checkCreateReserves(t *T) {
 	f := t.create(small.dir, "f", size)
 	q := t.queue(small.dir, 1)
 	buf := t.buffer(q, size, 1)
+	zeros := t.buffer(q, size, 0)
+	clear(zeros.Bytes) // written, they must not give the space back
+	t.write(q, backend.Write{File: f, Data: zeros.Bytes[:size], Buffer: zeros, Sync: true})
 	small.fill()
 	for _, sync := range []bool{false, true} {
 		t.write(q, backend.Write{File: f, Data: buf.Bytes[:size/2], Buffer: buf, Sync: sync},

@@ -87,3 +87,15 @@ func reservesAtOnce(dir string) (err error) {
 	}
 	return errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, block), f.Close(), os.Remove(f.Name()))
 }
+
+// reserved says whether a file takes the space of its size, whole.
+func reserved(path string, size int64) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return err
+	}
+	if st.Size != size || st.Blocks*512 < size {
+		return fmt.Errorf("a file of %d bytes has %d, and takes %d", size, st.Size, st.Blocks*512)
+	}
+	return nil
+}

@@ -17,3 +17,5 @@ func virtualSize() (int64, error) { return 0, errors.ErrUnsupported }
 func mappings() (n int, readable int64, err error) { return 0, 0, errors.ErrUnsupported }
 
 func reservesAtOnce(string) error { return errors.ErrUnsupported }
+
+func reserved(string, int64) error { return errors.ErrUnsupported }

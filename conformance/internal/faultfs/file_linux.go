@@ -150,6 +150,10 @@ func (h *dirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) 
 	if !h.HasNext() {
 		return nil, 0
 	}
-	e, errno := h.Next()
+	var e fuse.DirEntry
+	errno := h.dir.tree.do(OpList, func(*Rule) (errno syscall.Errno) {
+		e, errno = h.Next()
+		return errno
+	})
 	return &e, errno
 }

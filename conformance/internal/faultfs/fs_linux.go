@@ -4,6 +4,7 @@ package faultfs
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -69,6 +70,28 @@ func (f *FS) Stuck(_ No, n *int) error {
 	f.tree.mu.Lock()
 	defer f.tree.mu.Unlock()
 	*n = f.tree.rules.stuck
+	return nil
+}
+
+// Part is a part of the file of a path, by its elements.
+type Part struct {
+	Path      []string
+	Off, Size int64
+}
+
+// Durable returns what a crash at this moment would leave for certain of a part of a file.
+func (f *FS) Durable(p Part, content *[]byte) error {
+	t := f.tree
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.root
+	for _, name := range p.Path {
+		if n = n.durable[name]; n == nil {
+			return syscall.ENOENT
+		}
+	}
+	size := int64(len(n.base))
+	*content = slices.Clone(n.base[min(p.Off, size):min(p.Off+p.Size, size)])
 	return nil
 }
 

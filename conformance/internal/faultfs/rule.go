@@ -17,6 +17,7 @@ const (
 	OpCreate   = "create"
 	OpRename   = "rename"
 	OpRemove   = "unlink"
+	OpList     = "readdir" // one entry
 	// OpGrow is a write, or a fallocate, that takes space which the file does not have yet.
 	OpGrow = "grow"
 )
