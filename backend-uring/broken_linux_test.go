@@ -19,17 +19,38 @@ import (
 	"github.com/chronik-go/wal/core/backend"
 )
 
-// breakRing puts something else in the place of a ring's descriptor. mend puts the ring back.
-func breakRing(t *testing.T, r *ring) (mend func()) {
+// breakRings puts something else in the place of the descriptors of all rings of the process. It
+// finds them by the kernel: a ring that is shared may be closing its own already. mend puts them back.
+func breakRings(t *testing.T) (mend func()) {
 	t.Helper()
+	const open = "/proc/self/fd"
+	list, err := os.ReadDir(open)
+	require.NoError(t, err)
 	null, err := os.Open(os.DevNull)
 	require.NoError(t, err)
-	saved, err := unix.Dup(r.fd)
-	require.NoError(t, err)
-	require.NoError(t, unix.Dup3(int(null.Fd()), r.fd, unix.O_CLOEXEC))
+	rings := map[int]int{} // descriptors, and those that keep the ring
+	for _, e := range list {
+		if what, _ := os.Readlink(filepath.Join(open, e.Name())); !strings.Contains(what, "io_uring") {
+			continue
+		}
+		fd, err := strconv.Atoi(e.Name())
+		require.NoError(t, err)
+		rings[fd], err = unix.Dup(fd)
+		require.NoError(t, err)
+		require.NoError(t, unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC))
+	}
 	require.NoError(t, null.Close())
-	t.Cleanup(func() { require.NoError(t, unix.Close(saved)) })
-	return func() { require.NoError(t, unix.Dup3(saved, r.fd, unix.O_CLOEXEC)) }
+	require.NotEmpty(t, rings)
+	t.Cleanup(func() {
+		for _, saved := range rings {
+			require.NoError(t, unix.Close(saved))
+		}
+	})
+	return func() {
+		for fd, saved := range rings {
+			require.NoError(t, unix.Dup3(saved, fd, unix.O_CLOEXEC))
+		}
+	}
 }
 
 // withoutRegisteredRing is a backend whose rings go by their descriptors, so that they can break.
@@ -83,7 +104,7 @@ func TestBrokenRing(t *testing.T) {
 			b := newBench(t, pushBytes)
 			q, buf := b.queue(t, many)
 			r := engineOf(q).ring
-			mend := breakRing(t, r)
+			mend := breakRings(t)
 			require.NoError(t, q.Submit(b.batch(buf, 4096)))
 			_, err := q.Wait()
 			require.ErrorContains(t, err, "io_uring_enter")
@@ -118,7 +139,7 @@ func TestCloseAfterBrokenRing(t *testing.T) {
 			require.NoError(t, err)
 			_, err = m.Append(ctx, "t", 0, wal.Record{Value: []byte("x")})
 			require.NoError(t, err)
-			breakAllRings(t)
+			breakRings(t)
 			_, err = m.Append(ctx, "t", 0, wal.Record{Value: []byte("y")})
 			require.ErrorContains(t, err, "io_uring_enter")
 			closed := make(chan error, 1)
@@ -131,24 +152,6 @@ func TestCloseAfterBrokenRing(t *testing.T) {
 			}
 		})
 	}
-}
-
-// breakAllRings breaks those of the whole process.
-func breakAllRings(t *testing.T) {
-	t.Helper()
-	const open = "/proc/self/fd"
-	list, err := os.ReadDir(open)
-	require.NoError(t, err)
-	n := 0
-	for _, e := range list {
-		if what, _ := os.Readlink(filepath.Join(open, e.Name())); strings.Contains(what, "io_uring") {
-			fd, err := strconv.Atoi(e.Name())
-			require.NoError(t, err)
-			breakRing(t, &ring{fd: fd})
-			n++
-		}
-	}
-	require.NotZero(t, n)
 }
 
 // A ring that breaks is of no concern to queues that are opened later.
@@ -164,7 +167,7 @@ func TestBrokenHubIsReplaced(t *testing.T) {
 		return err
 	}
 	first, buf := b.queue(t, true)
-	breakRing(t, engineOf(first).ring)
+	breakRings(t)
 	require.Error(t, write(first, buf))
 
 	second, buf := b.queue(t, true)
