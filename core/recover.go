@@ -287,8 +287,11 @@ func (r *recovery) commonID() (id format.LogID) {
 		id = r.marker.Log
 	}
 	for _, g := range r.segments {
-		if id == (format.LogID{}) && g.Key != nil { // all headers are lost
-			id = g.Key.Log
+		if id != (format.LogID{}) {
+			break
+		}
+		if k := r.ownKey(g); k != nil { // all headers are lost
+			id = k.Log
 		}
 	}
 	return id

@@ -57,6 +57,7 @@ type guessed struct {
 	key *format.Key
 	// sealedWith is the key that a batch names; zero if none was found.
 	sealedWith format.KeyID
+	open       bool // a batch is there that is not sealed, so none is
 }
 
 // guessMore looks through the frames from the first one on for what tells the kind of checksum and,
@@ -79,7 +80,7 @@ func guessMore(r *frameReader, first format.FrameHeader) (w guessed, err error) 
 
 // complete reports whether there is no more to learn, but from frames that are not there.
 func (w *guessed) complete() bool {
-	return w.sum != 0 && (w.key != nil || w.sealedWith == format.KeyID{})
+	return w.sum != 0 && (w.key != nil || w.open)
 }
 
 // learn takes in what an entry tells, if its checksum of some kind is good.
@@ -103,6 +104,8 @@ func (w *guessed) learn(e format.Entry, data []byte) {
 		if head, err := format.ReadSeal(data); err == nil {
 			w.sealedWith = head.Key
 		}
+	case e.Kind == format.KindData:
+		w.open = true
 	}
 }
 
@@ -122,10 +125,18 @@ func (r *recovery) findKeys() {
 		if g.guessed && g.Key == nil {
 			g.Key = keys[g.sealedWith]
 		}
-		if g.guessed && g.Key == nil && g.sealedWith != (format.KeyID{}) {
-			g.Key = r.s.filedKey(g.sealedWith)
+		if g.guessed {
+			g.Key = r.ownKey(g)
 		}
 	}
+}
+
+// ownKey is the key of a segment, by its file if need be; nil if there is none.
+func (r *recovery) ownKey(g *segment) *format.Key {
+	if g.Key == nil && g.sealedWith != (format.KeyID{}) {
+		return r.s.filedKey(g.sealedWith)
+	}
+	return g.Key
 }
 
 // footerEpoch returns the epoch that the trailer of a segment tells, 0 if it has none. It is
