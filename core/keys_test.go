@@ -333,6 +333,8 @@ func TestEncryptedLog(t *testing.T) {
 		"beside writer":  TestVerifyBesideWriter,
 		"transaction":    TestTransaction,
 		"large one":      TestTransactionOfManyAppends,
+		"torn one":       TestTornTransactionIsDroppedWhole,
+		"damaged one":    TestDamagedTransactionKeepsItsRest,
 	} {
 		t.Run(name, func(t *testing.T) { withOptions(t, test, withKeys) })
 		if slices.Contains([]string{"property", "replay", "move", "transaction"}, name) {

@@ -1,7 +1,6 @@
 package wal_test
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,19 +26,20 @@ func transactions(t tester, n int, clean bool) *sim.Disk {
 	return after
 }
 
-// spoilValue damages the n-th place where a value stands in the first segment.
+// spoilValue damages the n-th batch of the first segment that has an offset.
 func spoilValue(t tester, disk *sim.Disk, offset int64, n int) {
 	t.Helper()
-	require.NoError(t, disk.Edit(segmentFile(1), func(b []byte) []byte {
-		at, value := 0, valueAt(offset).Value
-		for range n + 1 {
-			i := bytes.Index(b[at:], value)
-			require.GreaterOrEqual(t, i, 0)
-			at += i + len(value)
+	for _, i := range dump(t, disk, 1) {
+		if i.Kind != wal.DumpData || i.Entry.Base != offset {
+			continue
 		}
-		b[at-1]++
-		return b
-	}))
+		if n == 0 {
+			require.NoError(t, disk.FlipBit(segmentFile(1), i.Position+i.Length-1, 3))
+			return
+		}
+		n--
+	}
+	require.Fail(t, "no such batch")
 }
 
 // What a crash leaves of the newest transaction is none of it, though the most of it is sound.
@@ -87,6 +87,14 @@ func TestDamagedTransactionKeepsItsRest(t *testing.T) {
 			require.Equal(t, id == part, len(holes) > 0)
 			require.Len(t, values, 3-len(holes))
 		}
+		commit(t, m, three(t, m))
+		entries, holes := replayed(m)
+		require.Empty(t, holes)
+		require.Len(t, entries, 11)
+		for _, e := range entries {
+			require.Equal(t, string(valueAt(e.Offset).Value), string(e.Value))
+		}
+		require.NoError(t, m.Close())
 	}
 }
 
@@ -100,4 +108,19 @@ func TestDumpShowsTransactions(t *testing.T) {
 		}
 	}
 	require.Equal(t, []bool{false, true, true, false, true, true}, marks)
+}
+
+// The batches of a transaction are sealed like any.
+func TestTransactionsAreSealed(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk, withKeys)
+	commit(t, m, three(t, m))
+	require.NoError(t, m.Close())
+	var sealed []bool
+	for _, item := range dump(t, disk, 0) {
+		if item.Kind == wal.DumpData {
+			sealed = append(sealed, item.Entry.Sealed)
+		}
+	}
+	require.Equal(t, []bool{true, true, true}, sealed)
 }
