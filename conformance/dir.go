@@ -117,7 +117,10 @@ func checkList(t *T) {
 	if t.fifo(t.join(path, "fifo")) {
 		want = append(want, "fifo")
 	}
-	const many = 5000 // more than one system call returns
+	many := 5000 // more than one system call returns
+	if !t.onSystem() {
+		many = 1200 // there are no such calls
+	}
 	for i := range many {
 		name := fmt.Sprintf("a-rather-long-name-of-an-entry-number-%04d", i)
 		t.nameFile(t.join(path, name), t.join(path, ".hidden"))

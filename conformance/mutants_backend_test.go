@@ -47,7 +47,7 @@ func (m *mutant) factory() (backend.Backend, error) {
 }
 
 func mutants() []mutant {
-	return slices.Concat(dirMutants(), fileMutants(), viewMutants(), largeMutants(), mappingMutants(), besideMutants(), queueMutants(), apartMutants())
+	return slices.Concat(dirMutants(), fileMutants(), viewMutants(), largeMutants(), mappingMutants(), besideMutants(), queueMutants(), apartMutants(), fuseMutants())
 }
 
 // impatient makes a mutant that hangs be found soon; a slow machine only adds to what is found.

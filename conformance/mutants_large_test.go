@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
 	posix "github.com/chronik-go/wal/backend-posix"
 	"github.com/chronik-go/wal/core/backend"
@@ -54,6 +55,14 @@ func largeMutants() []mutant {
 				}
 				return ws
 			})},
+		{breaks: "of a large file a part is reserved", check: "Queue/WritesMatchModel", system: true, hooks: hooks{
+			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
+				f, err := d.Dir.Create(name, min(size, 1<<31))
+				if err == nil && size > 1<<31 {
+					err = os.Truncate(filepath.Join(d.path, name), size)
+				}
+				return f, err
+			}}},
 		{breaks: "offsets of reads have 32 bits", check: "Queue/WritesMatchModel", system: true, hooks: hooks{
 			readAt: func(f *brokenFile, p []byte, off int64) (int, error) { return f.File.ReadAt(p, low(off)) }}},
 		{breaks: "sizes have 32 bits", check: "File/ResizeCutsAndZeros", system: true, hooks: hooks{

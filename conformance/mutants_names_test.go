@@ -21,6 +21,11 @@ func nameMutants() []mutant {
 				}
 				return names, err
 			}}},
+		{breaks: "List ends after 1,024 names", check: "Dir/ListIsComplete", hooks: hooks{
+			list: func(d *brokenDir) ([]string, error) {
+				names, err := d.Dir.List()
+				return names[:min(len(names), 1024)], err
+			}}},
 		{breaks: "Create takes a file that is there", check: "Dir/CreateIsExclusive", hooks: hooks{
 			create: func(d *brokenDir, name string, size int64) (backend.File, error) {
 				f, err := d.Dir.Create(name, size)

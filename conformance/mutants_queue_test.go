@@ -131,6 +131,12 @@ func batchMutants() []mutant {
 			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
 				return ws[:min(len(ws), 6)]
 			})},
+		{breaks: "zeros are not written", check: "Queue/WritesMatchModel", hooks: altered(
+			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
+				return slices.DeleteFunc(ws, func(w backend.Write) bool {
+					return len(w.Data) > 0 && !slices.ContainsFunc(w.Data, func(b byte) bool { return b != 0 })
+				})
+			})},
 		{breaks: "where a batch is of many files, some of it goes to another one", check: "Queue/WritesMatchModel", hooks: altered(
 			func(_ *brokenQueue, ws []backend.Write) []backend.Write {
 				for i := 16; i < len(ws); i++ {
