@@ -183,7 +183,7 @@ func drawEntry(t *rapid.T) Entry {
 func drawProducer(t *rapid.T) Producer {
 	return Producer{
 		ID: rapid.Uint64Min(1).Draw(t, "producer"), First: rapid.Int64Range(0, 1<<40).Draw(t, "sequence"),
-		Base: rapid.Int64Range(0, 1<<40).Draw(t, "offset"), Count: rapid.IntRange(1, 1<<31).Draw(t, "count"),
+		Base: rapid.Int64Range(0, 1<<40).Draw(t, "offset"), Count: rapid.IntRange(1, math.MaxInt32).Draw(t, "count"),
 	}
 }
 
