@@ -60,7 +60,19 @@ func (l *fairLock) TryLock() bool {
 	return l.next.CompareAndSwap(t, t+1)
 }
 
+// Lock takes the lock, behind those who came before.
+//
+// Who was handed the lock asleep holds it without running yet. A caller that has just given it up and
+// comes back before that one had it would fall asleep behind it in turn, and so would the next: every
+// append from then on would take a change of goroutines (BenchmarkAppendLock: several times as long).
+// So where somebody sleeps the caller lets others run first, and draws its ticket afterwards.
 func (l *fairLock) Lock() {
+	if l.asleep.Load() > 0 {
+		runtime.Gosched()
+		if l.TryLock() {
+			return
+		}
+	}
 	ticket := l.next.Add(1) - 1
 	for range spinLimit {
 		if l.serving.Load() == ticket {
@@ -99,10 +111,6 @@ func (l *fairLock) makeBed(ticket uint64) chan struct{} {
 	return bed
 }
 
-// Unlock hands the lock to the next in the row. Who was asleep there holds it from then on without
-// running yet, and all others wait: so Unlock lets it run at once. Went the caller on instead, it
-// would come back for the lock before that one had it, fall asleep behind it in turn, and every
-// append from then on would take a change of goroutines (BenchmarkAppendLock: seven times as long).
 func (l *fairLock) Unlock() {
 	ticket := l.serving.Add(1)
 	if l.asleep.Load() == 0 {
@@ -114,6 +122,5 @@ func (l *fairLock) Unlock() {
 	l.mu.Unlock()
 	if ok {
 		bed <- struct{}{}
-		runtime.Gosched()
 	}
 }
