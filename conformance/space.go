@@ -99,19 +99,21 @@ func checkCreateReserves(t *T) {
 		return
 	}
 	const size = 4 << 20
-	f := t.create(small.dir, "f", size)
+	untouched, zeroed := t.create(small.dir, "untouched", size), t.create(small.dir, "zeroed", size)
 	q := t.queue(small.dir, 1)
 	buf := t.buffer(q, size, 1)
 	zeros := t.buffer(q, size, 0)
 	clear(zeros.Bytes) // written, they must not give the space back
-	t.write(q, backend.Write{File: f, Data: zeros.Bytes[:size], Buffer: zeros, Sync: true})
+	t.write(q, backend.Write{File: zeroed, Data: zeros.Bytes[:size], Buffer: zeros, Sync: true})
 	small.fill()
-	for _, sync := range []bool{false, true} {
-		t.write(q, backend.Write{File: f, Data: buf.Bytes[:size/2], Buffer: buf, Sync: sync},
-			backend.Write{File: f, Offset: size / 2, Data: buf.Bytes[size/2 : size], Buffer: buf, Sync: sync})
+	for _, f := range []backend.File{untouched, zeroed} {
+		for _, sync := range []bool{false, true} {
+			t.write(q, backend.Write{File: f, Data: buf.Bytes[:size/2], Buffer: buf, Sync: sync},
+				backend.Write{File: f, Offset: size / 2, Data: buf.Bytes[size/2 : size], Buffer: buf, Sync: sync})
+		}
+		require.NoError(t, f.Sync())
+		t.same(buf.Bytes[:size], t.content(f), "a file written on a full disk")
 	}
-	require.NoError(t, f.Sync())
-	t.same(buf.Bytes[:size], t.content(f), "a file written on a full disk")
 }
 
 func checkCreateNoSpace(t *T) {
