@@ -59,14 +59,21 @@ func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 // rather than for another one.
 const fewBits = 4
 
+// tornBytes is how much of a sector's end may be other than it must be because a crash came while the
+// sector was being written: so little noise may differ in a few bits by chance.
+const tornBytes = 8
+
 // flippedBits returns where the first sector that differs does so, if no sector differs in
-// more than a few bits. It returns -1 else, or if all is equal.
+// more than a few bits, and none only at its end. It returns -1 else, or if all is equal.
 func flippedBits(have, want []byte) (at int) {
 	at = -1
 	for from := 0; from < len(want); from += format.MinAlignment {
-		n := 0
+		n, torn := 0, from+format.MinAlignment-tornBytes
 		for i := from; i < min(from+format.MinAlignment, len(want)); i++ {
 			if d := bits.OnesCount8(have[i] ^ want[i]); d > 0 {
+				if n == 0 && i >= torn {
+					return -1
+				}
 				if n += d; at < 0 {
 					at = i
 				}

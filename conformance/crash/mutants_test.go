@@ -243,6 +243,6 @@ func randomEpoch() uint64 {
 
 	{"the write buffer grows without bound", []patch{{
 		"			if s.cfg.noWait {\n				return nil, fmt.Errorf(\"%w: %d bytes wait to be written\", ErrBackpressure, s.ring.size)\n			}\n",
-		"			if s.cfg.noWait {\n			s.large = 0\n			b, err := s.commit.queue.Buffer(1 << 16)\n			if err == nil {\n				s.closeGroup()\n				s.large, s.openGroup = 1, s.ring.openLarge(b)\n				return s.openGroup, nil\n			}\n		}\n"}},
+		"			if s.cfg.noWait {\n			s.large = 0\n			b, err := s.commit.queue.Buffer(1 << 16)\n			if err == nil {\n				s.closeGroup()\n				s.large, s.openGroup = 1, s.ring.openLarge(b, 1)\n				return s.openGroup, nil\n			}\n		}\n"}},
 		[]Check{Bounded}},
 }
