@@ -44,7 +44,7 @@ func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 			return nil
 		}
 	}
-	if !r.allSealed() {
+	if !r.sealedAtClose(g) {
 		return nil
 	}
 	if g.size.Load() == size {

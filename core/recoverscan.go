@@ -69,7 +69,7 @@ func (r *recovery) scanOne(i int) error {
 	if err != nil {
 		return err
 	}
-	if r.mayBeLost(r.footers[i]) {
+	if r.mayBeLost(g, r.footers[i]) {
 		if err := g.file.Sync(); err != nil {
 			return fmt.Errorf("sync segment %s: %w", g.path, err)
 		}
@@ -101,18 +101,22 @@ func (r *recovery) scanOne(i int) error {
 	return r.restorePadding(g, sc)
 }
 
-// mayBeLost tells whether what is served of a segment with this footer, nil for none, may be in
+// mayBeLost tells whether what is served of a segment, with this footer or nil for none, may be in
 // memory only: what a scan finds, or a footer whose writer died before it was durable, or
 // the size of a file that ends with it. To a reader a footer says nothing that the frames do not.
-func (r *recovery) mayBeLost(footer *format.Footer) bool {
+func (r *recovery) mayBeLost(g *segment, footer *format.Footer) bool {
 	if r.looks {
 		return false
 	}
-	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()
+	return footer == nil || !r.s.cfg.readOnly && !r.sealedAtClose(g)
 }
 
-// allSealed tells whether the log was closed with all segments sealed.
-func (r *recovery) allSealed() bool { return r.marker != nil && !r.marker.Unsealed }
+// sealedAtClose tells whether a segment has a footer that was durable when the log was closed. The
+// close marker says so of those that there were: the writer that goes on takes it away only after it
+// has begun the next one.
+func (r *recovery) sealedAtClose(g *segment) bool {
+	return r.marker != nil && !r.marker.Unsealed && g.Number <= r.marker.End.Segment
+}
 
 // takeFooter reads the footer of segment i, if it has one that is sound and ends where the
 // segment is known to end; mismatch tells if it ends elsewhere.

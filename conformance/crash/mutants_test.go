@@ -97,11 +97,11 @@ func randomEpoch() uint64 {
 		"	if false {\n"}}, []Check{Prefix, DamageReported}},
 
 	{"recovery serves what is not synced", []patch{{
-		"	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()\n",
-		"	return footer != nil && !r.s.cfg.readOnly && !r.allSealed()\n"}}, []Check{SyncedFirst}},
+		"	return footer == nil || !r.s.cfg.readOnly && !r.sealedAtClose(g)\n",
+		"	return footer != nil && !r.s.cfg.readOnly && !r.sealedAtClose(g)\n"}}, []Check{SyncedFirst}},
 
 	{"a footer that a killed writer left is not synced", []patch{{
-		"	return footer == nil || !r.s.cfg.readOnly && !r.allSealed()\n",
+		"	return footer == nil || !r.s.cfg.readOnly && !r.sealedAtClose(g)\n",
 		"	return footer == nil\n"}}, []Check{TornIsNotDamage}},
 
 	{"recovery does not sync the directory", []patch{{
