@@ -241,7 +241,9 @@ func TestBlockLayerSeesMissingFlushes(t *testing.T) {
 	if r.skipped != "" {
 		t.Skip(r.skipped)
 	}
-	require.ErrorContains(t, r.err(), "G1")
+	// What is met first is a record that is gone, or a file that is another one's: that is told as damage.
+	require.Error(t, r.err())
+	require.Regexp(t, `G1 acked-durable|G6 torn-is-not-damage`, r.err().Error())
 	t.Log(r.err())
 }
 
