@@ -86,13 +86,13 @@ type replayed struct {
 }
 
 func (s *shard) snapshot() *snapshot {
+	s.showing.RLock() // all of a transaction or nothing, also of what it did to partitions that are new
+	defer s.showing.RUnlock()
 	s.mu.Lock()
 	parts := append([]*Partition(nil), s.partitions...)
 	s.mu.Unlock()
 	snap := &snapshot{s: s, parts: map[uint32]*replayed{}}
 	pinned := map[*segment]bool{}
-	s.showing.RLock() // all of a transaction or nothing
-	defer s.showing.RUnlock()
 	for _, p := range parts {
 		r := &replayed{Partition: p}
 		p.mu.RLock()

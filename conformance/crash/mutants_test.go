@@ -176,8 +176,10 @@ func randomEpoch() uint64 {
 `}}, []Check{AtomicTransaction}},
 
 	{"who looks at all partitions does not wait for a transaction", []patch{{
-		"	s.showing.RLock() // all of a transaction or nothing\n	defer s.showing.RUnlock()\n	for _, p := range parts {\n",
-		"	for _, p := range parts {\n		giveWay()\n"}}, []Check{AtomicTransaction}},
+		"	s.showing.RLock() // all of a transaction or nothing, also of what it did to partitions that are new\n	defer s.showing.RUnlock()\n",
+		""}, {
+		"	for _, p := range parts {\n		r := &replayed{Partition: p}\n",
+		"	for _, p := range parts {\n		giveWay()\n		r := &replayed{Partition: p}\n"}}, []Check{AtomicTransaction}},
 
 	{"what is sound of a torn frame is kept", []patch{{
 		"	if !damaged {\n		if bad.ours {\n",
