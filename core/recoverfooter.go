@@ -25,8 +25,8 @@ func (g *segment) footerPadded(t format.Trailer) (bool, error) {
 //
 // A segment has no footer where a crash or a failure came before it was sealed, and part of
 // one where it came meanwhile. That is in order: a footer only repeats what the frames
-// say. It is damage if the log was closed cleanly since then, and all segments sealed; or if the footer differs in a few bits from what it must be, for a crash leaves
-// whole sectors.
+// say. It is damage if the log was closed cleanly since then, with this segment sealed. Else nobody
+// can tell: a sector that a crash tore may differ from what it must be in a few bits only.
 func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 	end := sc.end()
 	want := format.AppendFooter(nil, sc.table.footer(&g.SegmentHeader, end, sc.hash.Sum64()), g.Alignment)
@@ -37,15 +37,15 @@ func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 	if _, err := g.file.ReadAt(have, end.End); err != nil {
 		return fmt.Errorf("read %s: %w", g.at(end.End), err)
 	}
+	if !r.sealedAtClose(g) {
+		return nil
+	}
 	size := end.End + int64(len(want))
 	if g.size.Load() == size && len(have) == len(want) {
 		if at := flippedBits(have, want); at >= 0 {
 			sc.remark(end.End+int64(at), 1, "the footer has changed")
 			return nil
 		}
-	}
-	if !r.sealedAtClose(g) {
-		return nil
 	}
 	if g.size.Load() == size {
 		sc.remark(end.End, int64(len(want)), "the footer is gone although the log was closed cleanly")
@@ -59,21 +59,14 @@ func (r *recovery) checkFooterRemains(g *segment, sc *scan) error {
 // rather than for another one.
 const fewBits = 4
 
-// tornBytes is how much of a sector's end may be other than it must be because a crash came while the
-// sector was being written: so little noise may differ in a few bits by chance.
-const tornBytes = 8
-
 // flippedBits returns where the first sector that differs does so, if no sector differs in
-// more than a few bits, and none only at its end. It returns -1 else, or if all is equal.
+// more than a few bits. It returns -1 else, or if all is equal.
 func flippedBits(have, want []byte) (at int) {
 	at = -1
 	for from := 0; from < len(want); from += format.MinAlignment {
-		n, torn := 0, from+format.MinAlignment-tornBytes
+		n := 0
 		for i := from; i < min(from+format.MinAlignment, len(want)); i++ {
 			if d := bits.OnesCount8(have[i] ^ want[i]); d > 0 {
-				if n == 0 && i >= torn {
-					return -1
-				}
 				if n += d; at < 0 {
 					at = i
 				}
