@@ -65,37 +65,23 @@ func fuseMutants() []mutant {
 
 // unsyncedClose carries out a batch when it is waited for, or at Close, and syncs it then no more.
 func unsyncedClose() hooks {
-	return hooks{
-		submit: func(q *brokenQueue, b *backend.Batch) error {
-			q.held = append(q.held, b)
-			return nil
-		},
-		wait: func(q *brokenQueue) (*backend.Batch, error) {
-			if len(q.held) > 0 {
-				b := q.held[0]
-				q.held = q.held[1:]
-				if err := q.submitInside(b); err != nil {
-					return nil, err
-				}
+	h := carriedOutByWait()
+	h.closeQueue = func(q *brokenQueue) error {
+		var errs []error
+		for _, b := range q.held {
+			for i := range b.Writes {
+				b.Writes[i].Sync = false
 			}
-			return q.waitInside()
-		},
-		closeQueue: func(q *brokenQueue) error {
-			var errs []error
-			for _, b := range q.held {
-				for i := range b.Writes {
-					b.Writes[i].Sync = false
-				}
-				if err := q.submitInside(b); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				_, err := q.waitInside()
+			if err := q.submitInside(b); err != nil {
 				errs = append(errs, err)
+				continue
 			}
-			return errors.Join(append(errs, q.Queue.Close())...)
-		},
+			_, err := q.waitInside()
+			errs = append(errs, err)
+		}
+		return errors.Join(append(errs, q.Queue.Close())...)
 	}
+	return h
 }
 
 // submitUntilFailure carries out a batch up to the first write that fails.

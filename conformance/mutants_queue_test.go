@@ -240,21 +240,7 @@ func waitMutants() []mutant {
 				}
 				return q.submitInside(b)
 			}}},
-		{breaks: "Close throws away what is in flight", check: "Queue/CloseCarriesOut", hooks: hooks{
-			submit: func(q *brokenQueue, b *backend.Batch) error {
-				q.held = append(q.held, b)
-				return nil
-			},
-			wait: func(q *brokenQueue) (*backend.Batch, error) {
-				if len(q.held) > 0 {
-					b := q.held[0]
-					q.held = q.held[1:]
-					if err := q.submitInside(b); err != nil {
-						return nil, err
-					}
-				}
-				return q.waitInside()
-			}}},
+		{breaks: "Close throws away what is in flight", check: "Queue/CloseCarriesOut", hooks: carriedOutByWait()},
 		{breaks: "Wait does not block", check: "Queue/WaitBlocks", hooks: hooks{
 			wait: func(q *brokenQueue) (*backend.Batch, error) {
 				q.Queue.Wake()
@@ -326,4 +312,24 @@ func (q *brokenQueue) add(n int) int {
 	defer q.mu.Unlock()
 	q.count += n
 	return q.count
+}
+
+// carriedOutByWait carries out a batch when it is waited for, and not at Close.
+func carriedOutByWait() hooks {
+	return hooks{
+		submit: func(q *brokenQueue, b *backend.Batch) error {
+			q.held = append(q.held, b)
+			return nil
+		},
+		wait: func(q *brokenQueue) (*backend.Batch, error) {
+			if len(q.held) > 0 {
+				b := q.held[0]
+				q.held = q.held[1:]
+				if err := q.submitInside(b); err != nil {
+					return nil, err
+				}
+			}
+			return q.waitInside()
+		},
+	}
 }
