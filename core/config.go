@@ -108,6 +108,7 @@ type config struct {
 	stdLocks      bool
 
 	readOnly     bool
+	mustExist    bool
 	allowDamage  bool
 	noWait       bool
 	syncInterval time.Duration
@@ -126,6 +127,7 @@ type config struct {
 	codec        Codec            // nil: appends are not compressed
 	topicCodecs  map[string]Codec // those of topics that have their own
 	keys         KeyProvider      // nil: nothing is encrypted
+	hasKeys      bool             // WithKeys was given
 	cipher       Cipher           // nil: AES
 	sealedOnly   bool
 	ring         keyring
@@ -195,13 +197,34 @@ func (c *config) check() error {
 	if c.allowDamage && !c.readOnly {
 		return fmt.Errorf("%w: WithAllowDamage needs WithReadOnly: a damaged log is repaired before it is written", ErrInvalid)
 	}
-	if c.legacy && !c.readOnly {
-		return fmt.Errorf("%w legacy format: this version writes its own format only; set it to false", ErrInvalid)
-	}
 	if !c.checksum.Known() {
 		return fmt.Errorf("%w %v: one of crc32c, xxh64", ErrInvalid, c.checksum)
 	}
+	if err := c.checkEncryption(); err != nil {
+		return err
+	}
 	return c.checkCodecs()
+}
+
+// checkEncryption refuses what asks for encryption and would write plain records.
+func (c *config) checkEncryption() error {
+	switch {
+	case c.hasKeys && c.keys == nil:
+		return fmt.Errorf("%w: WithKeys of no provider would encrypt nothing: leave it out for a log that is not encrypted", ErrInvalid)
+	case c.cipher != nil && c.keys == nil:
+		return fmt.Errorf("%w: WithCipher encrypts nothing without a key: it needs WithKeys", ErrInvalid)
+	case c.sealedOnly && c.keys == nil && !c.readOnly:
+		return fmt.Errorf("%w: WithSealedOnly would not read what is appended without a key: it needs WithKeys", ErrInvalid)
+	}
+	return nil
+}
+
+// checkFormat refuses to write a layout that this version cannot write. Environment tells it all the same.
+func (c *config) checkFormat() error {
+	if c.legacy && !c.readOnly {
+		return fmt.Errorf("%w: the v0 layout is asked for, and this version writes its own format only: set %s to false", ErrInvalid, envLegacyFormat)
+	}
+	return nil
 }
 
 // chooseBackend settles the backend, if no option named one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"strconv"
@@ -41,8 +42,8 @@ var variables = []struct {
 	{"CHRONIK_WAL_BUFFER_SIZE", "4194304", "65536", "65536", wal.WithBufferSize(1 << 20), "1048576",
 		[]string{"4MB", "1", "-1", "1073741825"},
 		"it has to be a whole number of bytes from 32768 to 1073741824"},
-	{"CHRONIK_WAL_LEGACY_FORMAT", "false", "0", "false", wal.WithLegacyFormat(false), "false", []string{"true", "1", "yes", "2"},
-		"false"},
+	{"CHRONIK_WAL_LEGACY_FORMAT", "false", "0", "false", wal.WithLegacyFormat(false), "false", []string{"yes", "2"},
+		"it has to be true or false"},
 	{"CHRONIK_WAL_DISABLE_IO_URING", "false", "true", "true", wal.WithDisableIOUring(false), "false", []string{"yes", "on", "2"},
 		"it has to be true or false"},
 	{"CHRONIK_WAL_DISABLE_BUFFER_POOL", "false", "TRUE", "true", wal.WithBufferPool(true), "false", []string{"off"},
@@ -144,7 +145,6 @@ func TestBadOptions(t *testing.T) {
 		"fsync mode 4":            wal.WithFsyncMode(4),
 		"buffer too small":        wal.WithBufferSize(wal.MinBufferSize - 1),
 		"buffer too large":        wal.WithBufferSize(wal.MaxBufferSize + 1),
-		"legacy format":           wal.WithLegacyFormat(true),
 		"no sync interval":        wal.WithSyncInterval(0),
 		"batch bytes 0":           wal.WithBatchLimits(0, 1, 0),
 		"batch records 0":         wal.WithBatchLimits(1, 0, 0),
@@ -159,6 +159,9 @@ func TestBadOptions(t *testing.T) {
 		"recycle limit negative":  wal.WithRecycleLimit(-1),
 		"move limit negative":     wal.WithMoveLimit(-1),
 		"allow damage":            wal.WithAllowDamage(),
+		"keys of nobody":          wal.WithKeys(nil),
+		"cipher without keys":     wal.WithCipher(wal.AES()),
+		"sealed without keys":     wal.WithSealedOnly(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newDisk(t, sim.Options{})
@@ -174,6 +177,54 @@ func TestBadOptions(t *testing.T) {
 		wal.WithBatchLimits(1, 1, 0), wal.WithSegmentSize(wal.MinSegmentSize), wal.WithBufferSize(wal.MinBufferSize))
 	fill(t, m, 2, 20)
 	require.NoError(t, m.Close())
+}
+
+// The layout of version 0 is refused by who would write it, before anything is touched. It is told as
+// in force all the same, and no reason not to read.
+func TestLegacyFormatIsRefused(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	refused := func(opts ...wal.Option) {
+		t.Helper()
+		_, err := wal.Open(dataDir, append(opts, wal.WithBackend(disk))...)
+		require.ErrorIs(t, err, wal.ErrInvalid)
+		require.ErrorContains(t, err, "set CHRONIK_WAL_LEGACY_FORMAT to false")
+		require.Empty(t, disk.Files("/"))
+		require.Equal(t, "true", settings(t, opts...)["CHRONIK_WAL_LEGACY_FORMAT"].Value)
+	}
+	refused(wal.WithLegacyFormat(true))
+	t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "true")
+	refused()
+	require.NoError(t, open(t, disk, wal.WithLegacyFormat(false)).Close())
+	m := open(t, disk, wal.WithLegacyFormat(false))
+	appendValues(t, partition(t, m, "t", 0), 1)
+	require.NoError(t, m.Close())
+	openReadOnly(t, disk)
+}
+
+// WithMustExist makes nothing, and removes nothing, where there is no log.
+func TestMustExist(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	_, err := tryOpen(disk, wal.WithMustExist())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Empty(t, disk.Files("/"))
+	d, err := disk.OpenDir(dataDir, backend.DirOptions{Create: true})
+	require.NoError(t, err)
+	f, err := d.Create("draft.tmp", 0)
+	require.NoError(t, errors.Join(err, f.Close(), d.Close()))
+	before := disk.Files("/")
+	_, err = tryOpen(disk, wal.WithMustExist())
+	require.ErrorIs(t, err, wal.ErrNotLog)
+	require.Equal(t, before, disk.Files("/"))
+	require.Zero(t, disk.OpenHandles())
+	for _, o := range [][]wal.Option{nil, {wal.WithShards(2)}} { // a log that was closed, and one made of two without a record
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, o...)
+		if o == nil {
+			appendValues(t, partition(t, m, "t", 0), 1)
+		}
+		require.NoError(t, m.Close())
+		require.NoError(t, open(t, disk, wal.WithMustExist()).Close())
+	}
 }
 
 func TestFsyncModeNames(t *testing.T) {

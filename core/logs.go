@@ -49,7 +49,11 @@ func (m *Manager) openLogs() error {
 		}
 	}
 	m.arrange()
-	if len(m.shards) == 1 && !m.whole || m.cfg.readOnly {
+	alone := len(m.shards) == 1 && !m.whole
+	if m.cfg.mustExist && alone && !own.used {
+		return ErrNotLog
+	}
+	if alone || m.cfg.readOnly {
 		return nil
 	}
 	if err := m.root.Sync(); err != nil { // whoever made them may have died before

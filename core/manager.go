@@ -44,19 +44,22 @@ type partitionKey struct {
 // Open opens the log in a data directory for writing, creating it if there is none, or with
 // WithReadOnly for reading. After a crash it recovers first: what was acknowledged is there,
 // in order, and durable. It returns, wrapped, ErrInvalid for a bad option or environment
-// variable, ErrLocked if another writer has the directory, ErrNotLog if a read-only open
-// finds none, *MemberError if not all of the directory's logs are there, or one does not belong
+// variable, ErrLocked if another writer has the directory, ErrNotLog if an open that is read-only or
+// WithMustExist finds none, *MemberError if not all of the directory's logs are there, or one does not belong
 // there, *DamageError if durable data is damaged.
 func Open(dir string, opts ...Option) (*Manager, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.checkFormat(); err != nil {
+		return nil, err
+	}
 	if err := cfg.chooseBackend(); err != nil {
 		return nil, err
 	}
 	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
-	m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{Create: !cfg.readOnly, ReadOnly: cfg.readOnly})
+	m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{Create: !cfg.readOnly && !cfg.mustExist, ReadOnly: cfg.readOnly})
 	if err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}

@@ -43,7 +43,7 @@ func WithDisableIOUring(disable bool) Option {
 	return func(c *config) { c.disableURing = disable; c.set[envDisableURing] = true }
 }
 
-// WithLegacyFormat asks for the v0 layout. This version cannot write it: Open fails.
+// WithLegacyFormat asks for the v0 layout. This version cannot write it: an Open for writing fails.
 func WithLegacyFormat(legacy bool) Option {
 	return func(c *config) { c.legacy = legacy; c.set[envLegacyFormat] = true }
 }
@@ -62,6 +62,10 @@ func WithStdLocks(std bool) Option {
 // WithReadOnly opens the log for reading: no byte is changed, no lock taken. It works
 // beside a running writer; Manager.Refresh takes in what that one has added.
 func WithReadOnly() Option { return func(c *config) { c.readOnly = true } }
+
+// WithMustExist makes an open for writing fail where there is no log, as a read-only one does: with
+// ErrNotLog, or fs.ErrNotExist if there is no directory. Nothing is changed then.
+func WithMustExist() Option { return func(c *config) { c.mustExist = true } }
 
 // WithAllowDamage lets a read-only open of a damaged log succeed. Manager.Damage lists
 // what is damaged; readers yield a *LostError where records are missing.
@@ -125,14 +129,18 @@ func WithTopicCodec(topic string, codec Codec) Option {
 
 // WithKeys has appends encrypted and authenticated, with a data key that the provider wraps, and
 // lets what was encrypted be read. A log that has records already becomes an encrypted one: the
-// old ones stay as they are. A log that is encrypted cannot be opened for writing without.
-func WithKeys(p KeyProvider) Option { return func(c *config) { c.keys = p } }
+// old ones stay as they are. A log that is encrypted cannot be opened for writing without. A nil
+// provider is refused.
+func WithKeys(p KeyProvider) Option { return func(c *config) { c.keys, c.hasKeys = p, true } }
 
-// WithCipher sets what WithKeys encrypts with. Default AES().
+// withoutKeys takes back what asks for encryption.
+func withoutKeys(c *config) { c.keys, c.hasKeys, c.cipher = nil, false, nil }
+
+// WithCipher sets what WithKeys encrypts with, and needs it. Default AES().
 func WithCipher(how Cipher) Option { return func(c *config) { c.cipher = how } }
 
 // WithSealedOnly makes reading records that are not encrypted fail with ErrNotEncrypted: for a log
-// that was encrypted from its beginning, somebody must have put them there.
+// that was encrypted from its beginning, somebody must have put them there. To append it needs WithKeys.
 func WithSealedOnly() Option { return func(c *config) { c.sealedOnly = true } }
 
 // WithLogger sets where to log. Nothing is logged for an append. Default, and for nil:

@@ -61,7 +61,7 @@ const repairRounds = 16
 // ErrLocked while a writer has the log open, ErrNotLog where there is none, *MemberError if not
 // all of the directory's logs are there or one does not belong there, *DamageError if damage is left that it cannot repair. The report is there as soon as damage was found, with an error too.
 func Repair(ctx context.Context, dir string, o RepairOptions, opts ...Option) (*RepairReport, error) {
-	opts = append(slices.Clone(opts), WithKeys(nil)) // no key decides what is given up
+	opts = append(slices.Clone(opts), withoutKeys) // no key decides what is given up
 	p := &repairer{ctx: ctx, path: dir, o: o, opts: opts, report: &RepairReport{}, giveUp: map[string]bool{}}
 	if o.Quarantine == "" && !o.DryRun {
 		return nil, fmt.Errorf("%w: repair needs a quarantine directory", ErrInvalid)

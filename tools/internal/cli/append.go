@@ -16,6 +16,7 @@ import (
 type appendFlags struct {
 	topicFlags
 	lines, hasLines, prefixed bool
+	mustExist                 bool
 	batch, inflight           int
 	producer                  uint64 // 0: none
 }
@@ -53,6 +54,8 @@ func (c *cli) appendCommand() *cobra.Command {
 			"that the same producer appended to the partition before are not appended again: after\n" +
 			"a crash give the same input once more. Their lines tell where they are, or -1\n" +
 			"where others have appended in between and that is not known any more.\n\n" +
+			"Where there is no log it makes one. It says so on standard error, unless the directory\n" +
+			"was there and empty; --must-exist makes that an error.\n\n" +
 			"A log takes the space of a whole segment ($CHRONIK_WAL_SEGMENT_SIZE) at once.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,6 +64,7 @@ func (c *cli) appendCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&f.mustExist, "must-exist", false, "fail if there is no log in --dir; else a new one is made")
 	cmd.Flags().BoolVar(&f.lines, "lines", true, "a record is a line")
 	cmd.Flags().BoolVar(&f.prefixed, "length-prefixed", false, "a record is a u32 length and so many bytes")
 	wholeFlag(cmd.Flags(), &f.batch, "batch", 1, 1, mostInBatch, "how many `records` to append as one atomic batch")
@@ -74,7 +78,7 @@ func (c *cli) append(ctx context.Context, f appendFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	m, err := c.openWriter(true)
+	m, err := c.openWriter(!f.mustExist)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,6 +69,19 @@ func TestAppendReadRoundTrip(t *testing.T) {
 			require.Equal(t, acks("t", 3, c.records, 1), ok(t, "more\n", "append", "--dir", dir, "--topic", "t", "--partition", "3"))
 		})
 	}
+}
+
+// A directory that was mistyped is told by the log that append makes there.
+func TestAppendSaysThatItMadeALog(t *testing.T) {
+	other := t.TempDir()
+	dir := filepath.Join(other, "new")
+	args := []string{"append", "--dir", dir, "--topic", "t"}
+	require.True(t, run(t, "a\n", args...).made)
+	require.True(t, run(t, "a\n", "append", "--dir", other, "--topic", "t").made, "there was something, and no log")
+	require.False(t, run(t, "a\n", "append", "--dir", t.TempDir(), "--topic", "t").made)
+	require.False(t, run(t, "b\n", args...).made)
+	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+	require.Equal(t, acks("t", 0, 2, 1), ok(t, "c\n", append(args, "--must-exist")...))
 }
 
 func TestAppendBatchIsOneAppend(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/tools/internal/bench"
 )
 
@@ -124,14 +125,17 @@ func (c *cli) benchAppendCommand(name, short string,
 	values := f.String("values", "", "cut the values out of this `file`, or the files below this folder, in place of noise")
 	f.BoolVar(&o.Recycle, "recycle", false, "drop what is in full segments, so that their files are used again")
 	if name == "baseline" {
-		cmd.Long = short + ".\n\nIt is what version 0 did. --codec, --layout, --recycle, --fsync and --backend are there so that\n" +
-			"both benchmarks take the same flags; it says so where one of them has no effect."
+		cmd.Long = short + ".\n\nIt is what version 0 did. --codec, --layout, --recycle, --fsync, --backend, --key-file, --cipher and\n" +
+			"--checksum are there so that both benchmarks take the same flags; it says so where one of them has no effect."
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts, err := c.options()
 		if err := errorsFirst(err, o.Check()); err != nil {
 			return err
+		}
+		if *values != "" && cmd.Flags().Changed("compressibility") {
+			return usagef("--values and --compressibility exclude each other")
 		}
 		if name == "baseline" {
 			c.noteIgnored(cmd)
@@ -153,7 +157,10 @@ func (c *cli) benchAppendCommand(name, short string,
 // noteIgnored says which flags have no effect on the baseline.
 func (c *cli) noteIgnored(cmd *cobra.Command) {
 	var ignored []string
-	for flag, is := range map[string]string{"layout": "dedicated", "recycle": "false", "fsync": "always", "backend": "auto", "codec": "none"} {
+	for flag, is := range map[string]string{
+		"layout": "dedicated", "recycle": "false", "fsync": "always", "backend": "auto", "codec": "none",
+		"key-file": "", "cipher": wal.AES().Name(), "checksum": "crc32c",
+	} {
 		if f := cmd.Flag(flag); f.Changed && f.Value.String() != is {
 			ignored = append(ignored, "--"+flag)
 		}

@@ -66,9 +66,12 @@ const recoveryStepName = "recovery-step"
 func (c *cli) stepArgs(step string, f *recoveryFlags) []string {
 	args := []string{"bench", recoveryStepName, "--step", step, "--dir", f.Dir,
 		"--size", fmt.Sprint(f.Size), "--record-size", fmt.Sprint(f.RecordSize), "--shutdown", f.shutdown,
-		"--backend", c.flags.backend, "--codec", c.flags.codec, "--log-level", c.flags.logLevel}
+		"--backend", c.flags.backend, "--codec", c.flags.codec, "--checksum", c.flags.checksum, "--log-level", c.flags.logLevel}
 	if c.flags.fsync != "" {
 		args = append(args, "--fsync", c.flags.fsync)
+	}
+	if c.flags.keyFile != "" {
+		args = append(args, "--key-file", c.flags.keyFile, "--cipher", c.flags.cipher)
 	}
 	return args
 }

@@ -3,6 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -24,6 +27,19 @@ func TestBaselineSaysWhatItIgnores(t *testing.T) {
 	require.Zero(t, o.code)
 	require.Equal(t, "chronik-wal bench baseline: without effect here: --fsync, --layout, --recycle\n", o.stderr)
 	ok(t, "", split(baseline+" --layout dedicated --fsync always --backend auto")...)
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("a", 64)), 0o600))
+	o = run(t, "", append(split(baseline+" --cipher chacha20-poly1305 --checksum xxh64 --key-file"), key)...)
+	require.Equal(t, "chronik-wal bench baseline: without effect here: --checksum, --cipher, --key-file\n", o.stderr)
+}
+
+// The processes of the recovery benchmark have all flags that say how the log is written.
+func TestRecoveryStepsHaveTheFlags(t *testing.T) {
+	c := &cli{flags: globalFlags{backend: "posix", codec: "s2", checksum: "xxh64", logLevel: "off", fsync: "always", keyFile: "F", cipher: "chacha20-poly1305"}}
+	args := strings.Join(c.stepArgs("open", &recoveryFlags{shutdown: "crash"}), " ")
+	for _, want := range []string{"--backend posix", "--codec s2", "--checksum xxh64", "--fsync always", "--key-file F", "--cipher chacha20-poly1305"} {
+		require.Contains(t, args, want)
+	}
 }
 
 func TestExitStatus(t *testing.T) {
@@ -58,7 +74,7 @@ func TestHelp(t *testing.T) {
 		"bench":          `One that is killed leaves its directory, bench-…`,
 		"bench read":     `like 1000000, 500M \(10\^6\) or 512MiB \(2\^20\) \(default 256000000\)`,
 		"bench recovery": `like 1000000, 500M`,
-		"bench baseline": `--layout, --recycle, --fsync and --backend are there so that`,
+		"bench baseline": `--key-file, --cipher and\n--checksum are there so that`,
 	} {
 		require.Regexp(t, want, ok(t, "", append(split(command), "--help")...), command)
 		require.Regexp(t, want, ok(t, "", append([]string{"help"}, split(command)...)...), command)

@@ -32,6 +32,19 @@ func TestEnv(t *testing.T) {
 	require.Regexp(t, `CHRONIK_WAL_FSYNC_MODE +always +environment +`, ok(t, "", "env"))
 }
 
+// The layout of version 0, which cannot be written yet, is in force and told; who would write refuses.
+func TestEnvOfLegacyFormat(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
+	t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "true")
+	require.Regexp(t, `CHRONIK_WAL_LEGACY_FORMAT +true +environment `, ok(t, "", "env"))
+	require.Equal(t, "a\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
+	ok(t, "", "backends")
+	o := run(t, "b\n", "append", "--dir", dir, "--topic", "t")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "set CHRONIK_WAL_LEGACY_FORMAT to false")
+}
+
 func TestBackends(t *testing.T) {
 	find := func() (names, auto []string) {
 		for _, b := range decode[[]backendJSON](t, ok(t, "", "backends", "--json")) {

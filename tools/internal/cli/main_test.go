@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 type outcome struct {
 	code           int
 	stdout, stderr string
+	made           bool // it said that it made a new log
 }
 
 // run runs the command in this process.
@@ -40,8 +42,12 @@ func run(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := Run(t.Context(), Streams{strings.NewReader(stdin), &stdout, &stderr}, args)
-	return outcome{code, stdout.String(), stderr.String()}
+	said := madeNew.ReplaceAllString(stderr.String(), "")
+	return outcome{code, stdout.String(), said, said != stderr.String()}
 }
+
+// madeNew is what append says when there was no log.
+var madeNew = regexp.MustCompile(`(?m)^chronik-wal: there was no log in .*: made a new one\n`)
 
 // ok runs the command, which must succeed, and returns its standard output.
 func ok(t *testing.T, stdin string, args ...string) string {

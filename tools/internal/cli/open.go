@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -21,9 +22,12 @@ import (
 // globalFlags are the flags of every command.
 type globalFlags struct {
 	dir, backend, fsync, logLevel, codec, checksum, keyFile, cipher string
+
+	set *pflag.FlagSet
 }
 
 func (f *globalFlags) register(set *pflag.FlagSet) {
+	f.set = set
 	set.StringVar(&f.dir, "dir", "", "data `directory` (default: $CHRONIK_WAL_DATA_DIR)")
 	f.backend = "auto"
 	has, hasNot := backendNames()
@@ -90,6 +94,9 @@ func (c *cli) options() ([]wal.Option, error) {
 	if err != nil {
 		return nil, usagef("--codec: %w", err)
 	}
+	if c.flags.set.Changed("cipher") && c.flags.keyFile == "" {
+		return nil, usagef("--cipher encrypts nothing without a key: give --key-file F too")
+	}
 	if c.flags.keyFile != "" {
 		provider, err := keys.Read(c.flags.keyFile)
 		if err != nil {
@@ -106,7 +113,8 @@ func (c *cli) options() ([]wal.Option, error) {
 	}))), nil
 }
 
-// openWriter opens the log for writing; it makes a missing one only if create is set.
+// openWriter opens the log for writing; it makes a missing one only if create is set. It says so, but
+// for a directory that is there and empty: that was made for it, and not mistyped.
 func (c *cli) openWriter(create bool) (*wal.Manager, error) {
 	dir, err := c.dataDir()
 	if err != nil {
@@ -116,17 +124,16 @@ func (c *cli) openWriter(create bool) (*wal.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !create {
-		// Opened read-only first, a directory without a log is left as it is.
-		m, err := wal.Open(dir, append(opts, wal.WithReadOnly(), wal.WithAllowDamage())...)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Close(); err != nil {
-			return nil, err
-		}
+	opts = append(opts, wal.WithProgress(c.progress("recovering")))
+	m, err := wal.Open(dir, append(opts, wal.WithMustExist())...)
+	if !create || !errors.Is(err, wal.ErrNotLog) && !errors.Is(err, fs.ErrNotExist) {
+		return m, err
 	}
-	return wal.Open(dir, append(opts, wal.WithProgress(c.progress("recovering")))...)
+	entries, listErr := os.ReadDir(dir)
+	if m, err = wal.Open(dir, opts...); err == nil && (listErr != nil || len(entries) > 0) {
+		c.note("chronik-wal: there was no log in " + dir + ": made a new one")
+	}
+	return m, err
 }
 
 // withReader opens the log read-only, whatever its damage, and closes it behind f.

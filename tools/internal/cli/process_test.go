@@ -169,7 +169,7 @@ func asNobody(t *testing.T, stdin string, args ...string) outcome {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
 	require.NotNil(t, cmd.ProcessState, "%v", err)
-	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return outcome{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
 }
 
 func TestPermissions(t *testing.T) {
