@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/chronik-go/wal/conformance/crash"
 	"github.com/chronik-go/wal/conformance/internal/writer"
 )
 
@@ -23,6 +24,7 @@ const (
 	exitUsage   = 2
 	exitRefused = 3 // the log, or a check, returned an error; it is on standard error
 	exitSkipped = 4 // the check cannot run here; why is on standard error
+	exitFound   = 5 // a guarantee is broken; which one is on standard error
 )
 
 // task is what a child does: one of these.
@@ -116,7 +118,11 @@ func (s *suite) write(k *writeTask) (status int, err error) {
 			return exitUsage, err
 		}
 	}
-	if err := writer.Write(context.Background(), b, k.Job, page); err != nil {
+	err = writer.Write(context.Background(), b, k.Job, page)
+	if _, found := errors.AsType[*crash.Violation](err); found {
+		return exitFound, err
+	}
+	if err != nil {
 		return exitRefused, err
 	}
 	return exitDone, nil

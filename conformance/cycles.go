@@ -120,9 +120,9 @@ func (c *cycles) verify(ctx context.Context, job writer.Job) error {
 	if err != nil {
 		return err
 	}
-	report, err := wal.Verify(ctx, job.Dir, wal.WithBackend(b))
-	if err == nil && !report.OK {
-		err = violation(crash.TornIsNotDamage, "verify: %v", report.Damage)
+	report, err := wal.Verify(ctx, job.Dir, wal.WithBackend(b), script.Keys())
+	if err == nil && (!report.OK || report.UncheckedBatches > 0) {
+		err = violation(crash.TornIsNotDamage, "verify: %v, %d batches unchecked", report.Damage, report.UncheckedBatches)
 	}
 	return err
 }
@@ -277,6 +277,8 @@ func (c *cycles) ending(err error, stderr *strings.Builder, mayFail bool) error 
 		return violation(crash.Recovers, "the writer panicked: %s", stderr)
 	case exit.ExitCode() < 0: // killed
 		return nil
+	case exit.ExitCode() == exitFound:
+		return fmt.Errorf("the writer found: %s", stderr)
 	case exit.ExitCode() == exitRefused && mayFail:
 		return nil
 	}

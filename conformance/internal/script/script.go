@@ -83,7 +83,7 @@ func (p Plan) Options() []wal.Option {
 	case 1:
 		opts = append(opts, wal.WithLayout(wal.LayoutDedicated))
 	}
-	return opts
+	return append(opts, p.storage()...)
 }
 
 func (p Plan) layout() int { return random(p.Seed, 4).IntN(8) }
@@ -109,6 +109,8 @@ const (
 	Sync
 	// Transaction appends to the producer's partition and its pair.
 	Transaction
+	// Once is an append of the producer that numbers its records.
+	Once
 )
 
 // Op is one operation of a producer.
@@ -118,6 +120,10 @@ type Op struct {
 	At int64
 	// Count is how many records an append has.
 	Count int
+	// Sequence is the number of the first record of a Once. Fresh: any would do. Again: it is
+	// submitted twice.
+	Sequence     int64
+	Fresh, Again bool
 
 	id id
 }
@@ -135,7 +141,7 @@ func (i id) random(stream uint64) *rand.Rand {
 }
 
 func (o Op) String() string {
-	name := map[Kind]string{Append: "append", TruncateBefore: "truncate before", TruncateAfter: "truncate after", Sync: "sync", Transaction: "transaction"}[o.Kind]
+	name := map[Kind]string{Append: "append", TruncateBefore: "truncate before", TruncateAfter: "truncate after", Sync: "sync", Transaction: "transaction", Once: "append once"}[o.Kind]
 	return fmt.Sprintf("operation %d of round %d: %s (at %d, %d records)", o.id.index, o.id.round, name, o.At, o.Count)
 }
 
@@ -161,7 +167,19 @@ func (p Plan) Op(producer, index int, s State) Op {
 			o.At = s.Next + r.Int64N(5)
 		} else if n < 30 && p.OneLog() && !p.lazy() {
 			o.Kind = Transaction
+		} else if n < 55 && !p.lazy() {
+			o = o.once(s, r)
 		}
+	}
+	return o
+}
+
+// once makes an append one whose records are numbered.
+func (o Op) once(s State, r *rand.Rand) Op {
+	o.Kind, o.Again = Once, r.IntN(3) == 0
+	next, known := s.NextSequence()
+	if o.Sequence, o.Fresh = next, !known; o.Fresh {
+		o.Sequence = o.id.pack(0)
 	}
 	return o
 }
@@ -193,8 +211,9 @@ func (i id) record(n int) wal.Record {
 		size = r.IntN(5000)
 	}
 	value := make([]byte, size)
+	words := pick[uint64](r, 1<<2, 1<<63) // few different ones become smaller by compression
 	for at := 0; at < size; at += 8 {
-		x := r.Uint64()
+		x := r.Uint64N(words) * 0x9e3779b97f4a7c15
 		for k := at; k < min(at+8, size); k++ {
 			value[k] = byte(x >> (8 * (k - at)))
 		}

@@ -24,6 +24,11 @@ func TestStatesAreTheLogs(t *testing.T) {
 			o := p.Op(0, i, s)
 			before, s = s, s.After(o)
 			switch o.Kind {
+			case Once:
+				ack, err := part.AppendOnce(t.Context(), 1, o.Sequence, o.Records()...)
+				require.NoError(t, err)
+				require.False(t, ack.Appended())
+				require.NoError(t, ack.Wait(t.Context()))
 			case Append:
 				ack, err := part.AppendAt(t.Context(), max(o.At, before.Next), o.Records()...)
 				require.NoError(t, err)
@@ -48,6 +53,12 @@ func TestStatesAreTheLogs(t *testing.T) {
 			for r, err := range pair.Read(t.Context(), 0) {
 				require.NoError(t, err)
 				pairs = append(pairs, r)
+			}
+			next, known := part.NextSequence(1)
+			wantNext, wantKnown := s.NextSequence()
+			require.Equal(t, wantKnown, known, "%v, %v", p, o)
+			if known {
+				require.Equal(t, wantNext, next, "%v, %v", p, o)
 			}
 			require.Empty(t, s.PairDiffers(0, pair.NextOffset(), pairs))
 			if o.Kind == Transaction {

@@ -14,6 +14,7 @@ type State struct {
 	First, Next int64
 	records     []placed
 	pair        []placed
+	row         row
 }
 
 // placed is a record at its offset.
@@ -26,7 +27,7 @@ type placed struct {
 // After returns the state after an operation, as the log's documentation says.
 func (s State) After(o Op) State {
 	switch o.Kind {
-	case Append, Transaction:
+	case Append, Transaction, Once:
 		if o.Kind == Transaction {
 			s.pair = append(slices.Clip(s.pair), placed{int64(len(s.pair)), o.id, pairRecord})
 		}
@@ -36,6 +37,9 @@ func (s State) After(o Op) State {
 			s.records = append(s.records, placed{base + int64(n), o.id, n})
 		}
 		s.Next = base + int64(o.Count)
+		if o.Kind == Once {
+			s.row = s.row.once(o, base)
+		}
 	case TruncateBefore:
 		s.First = max(s.First, o.At)
 		for len(s.records) > 0 && s.records[0].offset < s.First {
@@ -43,6 +47,7 @@ func (s State) After(o Op) State {
 		}
 	case TruncateAfter:
 		s.Next = o.At + 1
+		s.row = s.row.cut(s.Next)
 		n := len(s.records)
 		for n > 0 && s.records[n-1].offset > o.At {
 			n--

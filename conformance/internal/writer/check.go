@@ -73,13 +73,16 @@ func violation(c crash.Check, format string, args ...any) *crash.Violation {
 // as they were read.
 func match(job Job, producer int, p Progress, got, pair contents) (int, error) {
 	s := job.Plan.State(producer, job.Done[producer])
-	nearest, lost, torn := "", -1, ""
+	nearest, lost, torn, numbers := "", -1, "", ""
 	for n := 0; ; n++ {
 		differs := s.Differs(got.first, got.next, got.records)
 		must := max(p.Acked, p.Seen)
 		if apart := s.PairDiffers(pair.first, pair.next, pair.records); differs == "" && apart != "" {
 			differs = "as it was, but not its pair: " + apart
 			torn = fmt.Sprintf("partition %d is as after operation %d, and its pair not: %s", producer, n, apart)
+		}
+		if apart := got.numbers(s); differs == "" && apart != "" {
+			differs, numbers = "as it was, but not what it knows of its producer", fmt.Sprintf("%v: after operation %d, %s", producer, n, apart)
 		}
 		switch {
 		case differs == "" && n >= must:
@@ -97,6 +100,8 @@ func match(job Job, producer int, p Progress, got, pair contents) (int, error) {
 	switch {
 	case torn != "" && lost < 0:
 		return 0, violation(crash.AtomicTransaction, "%s", torn)
+	case numbers != "" && lost < 0:
+		return 0, violation(crash.AppendedOnce, "partition %s", numbers)
 	case lost >= p.Acked:
 		return 0, violation(crash.ReadersDurable, "partition %d holds %d operations of its round, a reader saw %d", producer, lost, p.Seen)
 	case lost >= 0:
@@ -109,13 +114,24 @@ func match(job Job, producer int, p Progress, got, pair contents) (int, error) {
 type contents struct {
 	first, next int64
 	records     []wal.Record
+	// sequence is what the producer goes on with, if it is known.
+	sequence int64
+	known    bool
+}
+
+// numbers tells how what the partition knows of its producer differs from a state, "" if it does not.
+func (c contents) numbers(s script.State) string {
+	if next, known := s.NextSequence(); c.known != known || known && c.sequence != next {
+		return fmt.Sprintf("its producer goes on with %d (known: %v), not %d (known: %v)", c.sequence, c.known, next, known)
+	}
+	return ""
 }
 
 // readAll reads a log, opened read-only: the producers' partitions, and their pairs.
 func readAll(ctx context.Context, b backend.Backend, dir string) (parts, pairs map[int32]contents, err error) {
 	parts, pairs = map[int32]contents{}, map[int32]contents{}
 	topics := map[string]map[int32]contents{script.Topic: parts, script.PairTopic: pairs}
-	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly())
+	m, err := wal.Open(dir, wal.WithBackend(b), wal.WithReadOnly(), script.Keys())
 	switch {
 	case errors.Is(err, wal.ErrNotLog), errors.Is(err, fs.ErrNotExist):
 		return parts, pairs, nil
@@ -134,6 +150,7 @@ func readAll(ctx context.Context, b backend.Backend, dir string) (parts, pairs m
 			return nil, nil, violation(crash.Recovers, "%s/%d is listed and not found: %v", info.Topic, info.Partition, err)
 		}
 		c := contents{first: p.FirstOffset(), next: p.NextOffset()}
+		c.sequence, c.known = p.NextSequence(id(int(info.Partition)))
 		for r, err := range p.Read(ctx, c.first) {
 			if err != nil {
 				return nil, nil, violation(crash.TornIsNotDamage, "read %s behind %d records: %v", p, len(c.records), err)

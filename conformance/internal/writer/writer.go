@@ -9,6 +9,7 @@ import (
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 
+	"github.com/chronik-go/wal/conformance/crash"
 	"github.com/chronik-go/wal/conformance/internal/script"
 )
 
@@ -71,11 +72,16 @@ type producer struct {
 	pending []wal.Ack
 	last    wal.Ack
 	settled int // operations that are acknowledged
+	// streak: all that is on its way are numbered appends.
+	streak bool
 }
 
 func (p *producer) run(ctx context.Context) error {
 	plan := p.job.Plan
 	s := plan.State(p.number, p.job.Done[p.number])
+	if err := p.repeat(ctx, s); err != nil {
+		return fmt.Errorf("producer %d: %w", p.number, err)
+	}
 	for i := range plan.Ops {
 		o := plan.Op(p.number, i, s)
 		if err := p.page.submitted(p.number, i+1); err != nil {
@@ -90,6 +96,10 @@ func (p *producer) run(ctx context.Context) error {
 }
 
 func (p *producer) do(ctx context.Context, o script.Op) error {
+	if o.Kind == script.Once {
+		return p.once(ctx, o)
+	}
+	p.streak = false
 	if o.Kind == script.Append && o.At < 0 {
 		ack, err := p.part.AppendAfter(ctx, p.last, o.Records()...)
 		if err != nil {
@@ -186,7 +196,7 @@ func (p *producer) watch(ctx context.Context) error {
 			}
 			index, ok := p.job.Plan.Find(p.number, r)
 			if !ok || r.Offset <= last {
-				return fmt.Errorf("%w: the record at offset %d, after %d, is none that was submitted", ErrRead, r.Offset, last)
+				return violation(crash.ReadersWhole, "%v: the record at offset %d, after %d, is none that was submitted", p.part, r.Offset, last)
 			}
 			last = r.Offset
 			if p.durable && index+1 > seen {
@@ -214,5 +224,5 @@ func (p *producer) pause(ctx context.Context) error {
 	return nil
 }
 
-// ErrRead is wrapped when a reader saw what it must not see.
+// ErrRead is wrapped by the error of a reader.
 var ErrRead = errors.New("reader")
