@@ -108,7 +108,7 @@ func giveWay() { runtime.Gosched() }
 
 // sync makes everything acknowledged durable. But for mode periodic it is.
 func (s *shard) sync(ctx context.Context) error {
-	if s.cfg.fsync != FsyncPeriodic || s.cfg.readOnly {
+	if s.cfg.fsync != FsyncPeriodic || s.cfg.readOnly || !s.isMade() {
 		return nil
 	}
 	return s.do(ctx, s.commit.syncNow)

@@ -65,7 +65,8 @@ const (
 	// LayoutShared writes all partitions into one log, or into one a shard.
 	LayoutShared Layout = iota + 1
 	// LayoutDedicated gives each partition that is new a log of its own, with its own
-	// files, buffer and goroutines, in a folder dedicated-000001 and so on.
+	// files, buffer and goroutines, in a folder dedicated-000001 and so on. It is made with the
+	// partition's first append, which waits for that, also AppendAsync.
 	LayoutDedicated
 )
 

@@ -259,8 +259,8 @@ func (m *Manager) makeShards() error {
 		if slices.ContainsFunc(m.shards, func(s *shard) bool { return s.name == name }) {
 			continue
 		}
-		s, err := m.makeLog(format.MemberShard, uint32(n))
-		if err != nil {
+		s := m.newShard(name, nil)
+		if err := m.makeLog(s, format.MemberShard, uint32(n)); err != nil {
 			return err
 		}
 		m.shards = append(m.shards, s)
@@ -271,20 +271,21 @@ func (m *Manager) makeShards() error {
 
 // makeLog makes a log beside the main one, or goes on where a crash ended that. The order of
 // steps is that of docs/format.md, section 2.
-func (m *Manager) makeLog(kind format.MemberKind, number uint32) (*shard, error) {
+func (m *Manager) makeLog(s *shard, kind format.MemberKind, number uint32) error {
 	if err := m.becomeWhole(); err != nil {
-		return nil, err
+		return err
 	}
-	name := logName(kind, number)
-	dir, err := m.cfg.backend.OpenDir(m.homeOf(name), backend.DirOptions{Create: true})
+	s.name = logName(kind, number)
+	s.home = m.homeOf(s.name)
+	dir, err := m.cfg.backend.OpenDir(s.home, backend.DirOptions{Create: true})
 	if err != nil {
-		return nil, fmt.Errorf("make %s: %w", m.homeOf(name), causeOf(err, name))
+		return fmt.Errorf("make %s: %w", s.home, causeOf(err, s.name))
 	}
-	s := m.newShard(name, dir)
+	s.dir = dir
 	if err := m.settle(s, kind, number); err != nil {
-		return nil, errors.Join(err, dir.Close())
+		return errors.Join(err, dir.Close())
 	}
-	return s, nil
+	return nil
 }
 
 // settle makes a log part of the data directory.
@@ -368,21 +369,6 @@ func (m *Manager) noteEnds(closed []*shard) error {
 		return fmt.Errorf("sync %s: %w", m.path, err)
 	}
 	return nil
-}
-
-// startDedicated begins a log for one partition. One that cannot start leaves its number,
-// and its directory, for the next. The caller holds m.mu.
-func (m *Manager) startDedicated() (*shard, error) {
-	s, err := m.makeLog(format.MemberDedicated, m.dedicated+1)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.release())
-	}
-	m.dedicated++
-	m.shards = append(m.shards, s)
-	return s, nil
 }
 
 // claim notes which partitions a log has. None may be in another one too.

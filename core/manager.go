@@ -30,8 +30,9 @@ type Manager struct {
 	shards     []*shard // the shared ones first: their place is their number
 	shared     int
 	partitions map[partitionKey]*Partition
-	dedicated  uint32 // the highest number of a dedicated log
-	whole      bool   // there is a member file of the main log
+	dedicated  uint32   // the highest number of a dedicated log
+	spare      []*shard // dedicated logs without a partition
+	whole      bool     // there is a member file of the main log
 	closed     bool
 	closing    sync.Once
 }
@@ -96,6 +97,7 @@ func (m *Manager) open() error {
 		if err := m.makeShards(); err != nil {
 			return err
 		}
+		m.findSpare()
 	}
 	tornTail := int64(0)
 	for _, s := range m.shards {
@@ -142,7 +144,7 @@ func (m *Manager) Append(ctx context.Context, topic string, partition int32, rec
 }
 
 // Partition returns the handle of a partition. One that does not exist comes into being
-// with its first append. ErrInvalid: the topic's name is empty, ".", "..", longer than 249
+// with its first append, and so does the log that LayoutDedicated gives it. ErrInvalid: the topic's name is empty, ".", "..", longer than 249
 // bytes, not UTF-8, or holds a separator or control character; or the number is negative.
 func (m *Manager) Partition(topic string, partition int32) (*Partition, error) {
 	key := partitionKey{topic, partition}
@@ -181,7 +183,7 @@ func (m *Manager) shardFor(key partitionKey) (*shard, error) {
 		return nil, ErrClosed
 	}
 	if m.cfg.layout == LayoutDedicated {
-		return m.startDedicated()
+		return m.dedicate(), nil
 	}
 	h := fnv.New32a()
 	_, _ = fmt.Fprintf(h, "%s/%d", key.topic, key.num) // a hash never fails
@@ -257,6 +259,9 @@ func (m *Manager) close() error {
 		s.beginClose()
 	}
 	for _, p := range m.partitions {
+		if !p.shard.isMade() {
+			p.shard.beginClose()
+		}
 		p.mu.Lock()
 		p.notify() // a follower looks and sees that the log is closing
 		p.mu.Unlock()

@@ -248,7 +248,7 @@ func TestDedicatedLogThatCannotStart(t *testing.T) {
 	open, files := disk.OpenHandles(), len(disk.Files(dataDir))
 	for after := range 3 { // the queues of its two member files and its own
 		disk.Inject(sim.Fault{Op: sim.OpQueue, After: after})
-		_, err := m.Partition("b", 0)
+		_, err := m.Append(bg, "b", 0, record("y"))
 		require.Error(t, err)
 		require.Equal(t, open, disk.OpenHandles())
 	}

@@ -84,6 +84,9 @@ func (p *Partition) Append(ctx context.Context, records ...Record) (int64, error
 	if err != nil {
 		return 0, err
 	}
+	if err := p.begin(ctx, &r); err != nil {
+		return 0, err
+	}
 	r.pack(records)
 	sl, w, err := p.shard.reserve(ctx, &r, true)
 	if err != nil {
@@ -153,6 +156,9 @@ func (p *Partition) AppendWith(ctx context.Context, c Codec, records ...Record) 
 }
 
 func (p *Partition) send(ctx context.Context, r request, records []Record) (Ack, error) {
+	if err := p.begin(ctx, &r); err != nil {
+		return Ack{}, err
+	}
 	r.pack(records)
 	defer r.unpack()
 	sl, _, err := p.shard.reserve(ctx, &r, false)

@@ -108,6 +108,9 @@ func (p *Partition) AppendOnce(ctx context.Context, producer uint64, sequence in
 		return Ack{}, fmt.Errorf("%w: %s: append of producer %d with sequence number %d", ErrInvalid, p, producer, sequence)
 	}
 	r.producer, r.sequence = producer, sequence
+	if err := p.begin(ctx, &r); err != nil {
+		return Ack{}, err
+	}
 	r.pack(records)
 	defer r.unpack()
 	sl, _, err := p.shard.reserve(ctx, &r, false)

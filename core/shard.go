@@ -22,6 +22,8 @@ type shard struct {
 	home  string // the path of its directory
 	dir   backend.Dir
 	count counters
+	// unmade is that of a log which an append makes, nil of one that an open found or made.
+	unmade *unmade
 
 	// member says which log this is, nil for the only one of a data directory; closedAt is
 	// where the data directory knows it to have ended.

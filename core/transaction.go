@@ -99,6 +99,9 @@ func (t *Tx) add(p *Partition, at int64, records []Record) error {
 	if err := t.takes(p, &r); err != nil {
 		return err
 	}
+	if err := p.begin(context.Background(), &r); err != nil {
+		return err
+	}
 	r.pack(records)
 	from := len(t.data)
 	t.data = append(t.data, make([]byte, r.entry.Length)...)
@@ -244,6 +247,9 @@ func (s *shard) commitTx(ctx context.Context, t *Tx) ([]Ack, error) {
 
 // title names a log for messages.
 func (s *shard) title() string {
+	if !s.isMade() {
+		return "a log of its own"
+	}
 	if s.name == "" {
 		return "the log of the data directory itself"
 	}

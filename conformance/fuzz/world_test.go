@@ -102,9 +102,13 @@ func (w *world) open(t tester) {
 	m, err := wal.Open(dataDir, w.options(w.disk)...)
 	require.NoError(t, err)
 	w.m = m
-	if w.dedicated { // a new log waits for its first files, also while the disk is stalled
+	if w.dedicated { // the append that makes a log waits for its files, also while the disk is stalled
 		for i := range partitions {
-			w.partition(t, i)
+			p, _ := w.partition(t, i)
+			tx, err := w.m.Begin()
+			require.NoError(t, err)
+			require.NoError(t, tx.Append(p, wal.Record{}))
+			tx.Abort()
 		}
 	}
 }
