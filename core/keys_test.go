@@ -187,7 +187,9 @@ func TestWrongOrMissingKey(t *testing.T) {
 		require.NoError(t, m.Close())
 
 		report, err := wal.Verify(bg, dataDir, opts...)
-		require.NoError(t, err)
+		require.Equal(t, name == "wrong", errors.Is(err, wal.ErrKey), "%s: a key that does not fit is told: %v", name, err)
+		require.Equal(t, name == "missing", err == nil)
+		require.NotErrorIs(t, err, wal.ErrDamaged)
 		require.True(t, report.OK)
 		require.EqualValues(t, 160, report.UncheckedBatches)
 		repaired, err := wal.Repair(bg, dataDir, wal.RepairOptions{Quarantine: quarantine}, opts...)

@@ -39,8 +39,9 @@ type Report struct {
 // Damage is not an error: the Report lists it. The error wraps ErrNotLog if there is no log,
 // ctx.Err() if ctx ended, or says what could not be read.
 //
-// What is encrypted is decrypted too where the key is there (WithKeys). Key files are not looked at:
-// they repeat what the segments hold.
+// What is encrypted is decrypted too where the key is there (WithKeys). Keys that were given and do not fit
+// all segments are an error that wraps ErrKey; the Report on the rest is there with it. Key files are
+// not looked at: they repeat what the segments hold.
 //
 // What it cannot find: a damaged footer of a log that was not closed cleanly, unless only
 // some bits of it differ. The footer repeats what the frames say; nothing is lost by it.
@@ -49,8 +50,25 @@ func Verify(ctx context.Context, dir string, opts ...Option) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := x.report()
-	return report, x.close()
+	return x.report(), errors.Join(x.fitKeys(), x.close())
+}
+
+// fitKeys tells whether the keys that were given fit all segments.
+func (x *examination) fitKeys() error {
+	if x.m.cfg.keys == nil {
+		return nil
+	}
+	for _, r := range x.logs {
+		for _, g := range r.segments {
+			if g.Key == nil {
+				continue
+			}
+			if _, err := x.m.cfg.aead(g.Log, g.Key); err != nil {
+				return fmt.Errorf("contents were not checked: segment %s: %w", g.path, err)
+			}
+		}
+	}
+	return nil
 }
 
 // examination is a log, opened read-only, all of which was read.

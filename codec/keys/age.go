@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 
 	"filippo.io/age"
 
@@ -30,20 +30,27 @@ func NewAge(recipients []age.Recipient, identities []age.Identity) (*Age, error)
 	if len(recipients) == 0 || len(identities) == 0 {
 		return nil, fmt.Errorf("%w: age: at least one recipient and one identity", wal.ErrKey)
 	}
+	if slices.Contains(recipients, nil) || slices.Contains(identities, nil) {
+		return nil, fmt.Errorf("%w: age: a recipient or identity is nil", wal.ErrKey)
+	}
 	return &Age{recipients, identities}, nil
 }
 
 // ReadAgeFile reads identities in the format of age-keygen. The first one's recipient is wrapped for;
-// all unwrap. The error wraps wal.ErrKey and holds nothing of the file.
+// all unwrap. Errors are those of Read.
 func ReadAgeFile(path string) (*Age, error) {
-	text, err := os.ReadFile(path)
+	text, err := readText(path, ageHint)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", wal.ErrKey, err)
+		return nil, err
 	}
 	defer clear(text)
+	return parseAge(path, text)
+}
+
+func parseAge(path string, text []byte) (*Age, error) {
 	identities, err := age.ParseIdentities(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: these are no age identities", wal.ErrKey, path)
+	if err != nil { // which may hold a line of it
+		return nil, fileError(path, errors.New("these are no age identities"), ageHint)
 	}
 	var recipient age.Recipient
 	switch first := identities[0].(type) {
@@ -52,29 +59,24 @@ func ReadAgeFile(path string) (*Age, error) {
 	case *age.HybridIdentity:
 		recipient = first.Recipient()
 	default:
-		return nil, fmt.Errorf("%w: %s: the first identity is of a kind that is not known here: use NewAge", wal.ErrKey, path)
+		return nil, fmt.Errorf("%w: key file %s: the first identity is of a kind that is not known here: use NewAge", wal.ErrKey, path)
 	}
 	return NewAge([]age.Recipient{recipient}, identities)
 }
 
-// Read reads a file of either kind: keys in hexadecimal digits, or age identities.
-func Read(path string) (wal.KeyProvider, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", wal.ErrKey, err)
-	}
-	defer clear(text)
-	if bytes.Contains(text, []byte("AGE-SECRET-KEY-")) {
-		return ReadAgeFile(path)
-	}
-	return ReadFile(path)
-}
-
 // String says what it is.
-func (a *Age) String() string { return fmt.Sprintf("age, %d identities", len(a.identities)) }
+func (a *Age) String() string {
+	if a == nil {
+		return "no keys"
+	}
+	return fmt.Sprintf("age, %d identities", len(a.identities))
+}
 
 // Wrap implements wal.KeyProvider.
 func (a *Age) Wrap(secret []byte) ([]byte, error) {
+	if a == nil {
+		return nil, errors.New("no recipient: an Age comes from NewAge")
+	}
 	var out bytes.Buffer
 	w, err := age.Encrypt(&out, a.recipients...)
 	if err == nil {
@@ -88,6 +90,9 @@ func (a *Age) Wrap(secret []byte) ([]byte, error) {
 
 // Unwrap implements wal.KeyProvider.
 func (a *Age) Unwrap(wrapped []byte) ([]byte, error) {
+	if a == nil {
+		return nil, errors.New("no identity: an Age comes from NewAge")
+	}
 	r, err := age.Decrypt(bytes.NewReader(wrapped), a.identities...)
 	if err != nil {
 		return nil, err

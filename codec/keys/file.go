@@ -8,8 +8,8 @@ import (
 	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"os"
 
 	wal "github.com/chronik-go/wal/core"
 )
@@ -36,13 +36,17 @@ var _ wal.KeyProvider = (*File)(nil)
 
 // ReadFile reads a key file: keys of 32 bytes in hexadecimal digits, one a line. The first key
 // wraps; the others are earlier ones, for what they wrapped. Empty lines, and those that begin with #, do not
-// count. The error wraps wal.ErrKey and holds nothing of the file.
+// count. Errors are those of Read.
 func ReadFile(path string) (*File, error) {
-	text, err := os.ReadFile(path)
+	text, err := readText(path, digitsHint)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", wal.ErrKey, err)
+		return nil, err
 	}
 	defer clear(text)
+	return parseFile(path, text)
+}
+
+func parseFile(path string, text []byte) (*File, error) {
 	f := &File{path: path}
 	number := 0
 	for line := range bytes.Lines(text) {
@@ -52,12 +56,12 @@ func ReadFile(path string) (*File, error) {
 		}
 		key, err := parseKey(line)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s, line %d: %w", wal.ErrKey, path, number, err)
+			return nil, fileError(path, fmt.Errorf("line %d: %w", number, err), digitsHint)
 		}
 		f.keys = append(f.keys, key)
 	}
 	if len(f.keys) == 0 {
-		return nil, fmt.Errorf("%w: %s holds no key: 64 hexadecimal digits", wal.ErrKey, path)
+		return nil, fileError(path, errors.New("no key in it"), digitsHint)
 	}
 	return f, nil
 }
@@ -67,10 +71,10 @@ func parseKey(digits []byte) (fileKey, error) {
 	var key [keySize]byte
 	defer clear(key[:])
 	if len(digits) != 2*keySize {
-		return fileKey{}, fmt.Errorf("%d characters, a key is 64 hexadecimal digits", len(digits))
+		return fileKey{}, fmt.Errorf("%d characters", len(digits))
 	}
 	if _, err := hex.Decode(key[:], digits); err != nil {
-		return fileKey{}, fmt.Errorf("a key is 64 hexadecimal digits") // the cause would say which character is none
+		return fileKey{}, errors.New("a character that is no hexadecimal digit") // the cause would say which one
 	}
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
@@ -87,18 +91,29 @@ func parseKey(digits []byte) (fileKey, error) {
 }
 
 // String names the file.
-func (f *File) String() string { return "keys of " + f.path }
+func (f *File) String() string {
+	if f == nil {
+		return "no keys"
+	}
+	return "keys of " + f.path
+}
 
 // What Wrap makes is the key's fingerprint, a random nonce, ciphertext and tag of AES-256-GCM.
 
 // Wrap implements wal.KeyProvider.
 func (f *File) Wrap(secret []byte) ([]byte, error) {
+	if f == nil || len(f.keys) == 0 {
+		return nil, errors.New("no key: a File comes from ReadFile")
+	}
 	k := f.keys[0]
 	return k.aead.Seal(k.mark[:], nil, secret, k.mark[:]), nil
 }
 
 // Unwrap implements wal.KeyProvider.
 func (f *File) Unwrap(wrapped []byte) ([]byte, error) {
+	if f == nil {
+		return nil, errors.New("no key: a File comes from ReadFile")
+	}
 	if len(wrapped) < printSize {
 		return nil, fmt.Errorf("%d bytes are no wrapped key", len(wrapped))
 	}

@@ -153,6 +153,90 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// An error says which file it is about and what is expected, and nothing of what is in it.
+func TestErrorsNameTheFile(t *testing.T) {
+	folder := t.TempDir()
+	digits, identities := "it has to hold a key of 64 hexadecimal digits a line", "it has to hold age identities"
+	for _, c := range []struct{ path, want, hint string }{
+		{filepath.Join(folder, "none"), "no such file", digits},
+		{folder, "is a directory", digits},
+		{write(t), "no key in it", digits},
+		{write(t, "# key", "secret"), "line 2: 6 characters", digits},
+		{write(t, "secret"+key1[6:]), "line 1: a character that is no hexadecimal digit", digits},
+		{write(t, "AGE-SECRET-KEY-secret"), "no age identities", identities},
+		{"/dev/zero", "more than 1048576 bytes", digits},
+	} {
+		for _, read := range []func(string) error{
+			func(path string) error { _, err := keys.Read(path); return err },
+			func(path string) error {
+				if c.hint == identities {
+					_, err := keys.ReadAgeFile(path)
+					return err
+				}
+				_, err := keys.ReadFile(path)
+				return err
+			},
+		} {
+			err := read(c.path)
+			require.ErrorIs(t, err, wal.ErrKey)
+			require.ErrorContains(t, err, "key file "+c.path+": ")
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, c.hint)
+			require.NotContains(t, err.Error(), "secret"+key1[6:10])
+			require.NotContains(t, err.Error(), "KEY-secret")
+		}
+	}
+}
+
+// A key may come out of a pipe, which can be read once.
+func TestKeyOutOfAPipe(t *testing.T) {
+	for _, text := range []string{key1, identity(t).String()} {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		_, err = w.WriteString(text)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		path := fmt.Sprintf("/dev/fd/%d", r.Fd())
+		_, err = keys.Read(path)
+		require.NoError(t, err)
+		require.NoError(t, keys.Exposed(path))
+		require.NoError(t, r.Close())
+	}
+}
+
+func TestExposed(t *testing.T) {
+	path := write(t, key1)
+	for mode, exposed := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o700: false, 0o644: true, 0o640: true, 0o604: true, 0o620: true} {
+		require.NoError(t, os.Chmod(path, mode))
+		err := keys.Exposed(path)
+		require.Equal(t, exposed, err != nil, "%o: %v", mode, err)
+		if exposed {
+			require.ErrorContains(t, err, fmt.Sprintf("%s has mode %04o", path, mode))
+			require.ErrorContains(t, err, "chmod 600")
+		}
+		_, err = keys.ReadFile(path)
+		require.NoError(t, err)
+	}
+	require.NoError(t, keys.Exposed(filepath.Join(t.TempDir(), "none")))
+}
+
+// A provider that nobody made is an error, and no panic.
+func TestProvidersOfNothing(t *testing.T) {
+	for _, p := range []wal.KeyProvider{(*keys.File)(nil), &keys.File{}, (*keys.Age)(nil), &keys.Age{}} {
+		_, err := p.Wrap(make([]byte, 56))
+		require.Error(t, err, "%T", p)
+		_, err = p.Unwrap(make([]byte, 56))
+		require.Error(t, err, "%T", p)
+		require.NotEmpty(t, fmt.Sprint(p))
+		_, err = wal.Open("/d", wal.WithBackend(sim.New(sim.Options{})), wal.WithKeys(p))
+		require.ErrorIs(t, err, wal.ErrKey)
+	}
+	_, err := keys.NewAge([]age.Recipient{nil}, []age.Identity{identity(t)})
+	require.ErrorIs(t, err, wal.ErrKey)
+	_, err = keys.NewAge([]age.Recipient{identity(t).Recipient()}, []age.Identity{nil})
+	require.ErrorIs(t, err, wal.ErrKey)
+}
+
 func TestBadFiles(t *testing.T) {
 	secret := key1[:63]
 	for _, lines := range [][]string{{""}, {"# nothing"}, {secret}, {key1 + "0"}, {secret + "g"}, {key1, "x"}} {

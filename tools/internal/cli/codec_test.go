@@ -93,7 +93,11 @@ func TestKeyFile(t *testing.T) {
 				require.NotContains(t, o.stdout, "secret")
 				require.NotContains(t, o.stderr, strings.Repeat("b", 8))
 			}
-			report := decode[reportJSON](t, ok(t, "", append(args, "verify", "--dir", dir, "--json")...))
+			o := run(t, "", append(args, "verify", "--dir", dir, "--json")...)
+			require.Equal(t, args != nil, o.code == exitCannot, "a key that does not fit is told, none is fine: %s", o.stderr)
+			require.Equal(t, args != nil, strings.Contains(o.stderr, "contents were not checked: segment 00000000000000000002.wal: encryption key"), o.stderr)
+			require.True(t, o.code == 0 || o.code == exitCannot)
+			report := decode[reportJSON](t, o.stdout)
 			require.True(t, report.OK)
 			require.EqualValues(t, 2, report.UncheckedBatches)
 		}
@@ -105,5 +109,11 @@ func TestKeyFile(t *testing.T) {
 	}
 	o := run(t, "", "read", "--dir", t.TempDir(), "--topic", "t", "--key-file", "/does/not/exist")
 	require.Equal(t, 2, o.code)
-	require.Contains(t, o.stderr, "--key-file")
+	require.Regexp(t, `--key-file: .*key file /does/not/exist: no such file or directory: it has to hold a key of 64 hexadecimal digits a line, or age identities\n$`, o.stderr)
+
+	key := keyFile("c")
+	require.NoError(t, os.Chmod(key, 0o644))
+	o = run(t, "a\n", "append", "--dir", t.TempDir(), "--topic", "t", "--key-file", key)
+	require.Zero(t, o.code)
+	require.Equal(t, "chronik-wal: warning: key file "+key+" has mode 0644: others than its owner may get at the key: chmod 600 "+key+"\n", o.stderr)
 }

@@ -99,8 +99,11 @@ func (c *cli) options() ([]wal.Option, error) {
 	}
 	if c.flags.keyFile != "" {
 		provider, err := keys.Read(c.flags.keyFile)
-		if err != nil {
-			return nil, usagef("--key-file: %w", err)
+		if err != nil { // what to do about it is not what errors of a log advise
+			return nil, errors.New("--key-file: " + err.Error())
+		}
+		if err := keys.Exposed(c.flags.keyFile); err != nil {
+			c.note("chronik-wal: warning: " + err.Error())
 		}
 		opts = append(opts, wal.WithKeys(provider))
 	}

@@ -28,7 +28,8 @@ func (c *cli) verifyCommand() *cobra.Command {
 		Use: "verify", Short: "Read everything and check it; changes nothing", Args: noArguments,
 		Long: "Read everything in a log and check it. Changes nothing and works beside a running\n" +
 			"writer. declared_lost is what an earlier repair gave up: read says so at that place,\n" +
-			"and it is no damage any more. " + rangeHelp,
+			"and it is no damage any more. Without a key it checks everything of encrypted records but\n" +
+			"what is in them; a key that is given and does not fit is an error. " + rangeHelp,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.verify(cmd.Context(), *asJSON) }
@@ -45,16 +46,10 @@ func (c *cli) verify(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	report, err := wal.Verify(ctx, dir, append(opts, wal.WithProgress(c.progress("verifying")))...)
-	if err != nil {
+	if report == nil {
 		return err
 	}
-	if err := c.printReport(report, asJSON); err != nil && report.OK {
-		return err
-	}
-	if !report.OK {
-		return damageError(report.Damage)
-	}
-	return nil
+	return errorsFirst(damageError(report.Damage), err, c.printReport(report, asJSON))
 }
 
 func (c *cli) printReport(r *wal.Report, asJSON bool) error {
