@@ -162,7 +162,10 @@ func defaultConfig() config {
 // newConfig applies, in rising order of weight, the defaults, the environment, opts.
 func newConfig(opts []Option) (*config, error) {
 	c := defaultConfig()
-	for _, o := range opts {
+	for i, o := range opts {
+		if o == nil {
+			return nil, fmt.Errorf("%w: option %d is nil", ErrInvalid, i+1)
+		}
 		o(&c)
 	}
 	if err := c.check(); err != nil {

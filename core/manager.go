@@ -13,10 +13,19 @@ import (
 	"github.com/chronik-go/wal/core/format"
 )
 
-// Record is one record of a partition.
+// Record is one record of a partition. Its fields:
+//
+//	Offset    int64      its place in the partition; appends ignore it
+//	Timestamp time.Time  to the nanosecond, from 1678 to 2262; the zero time is that of the append
+//	Key       []byte     may be nil, which is not the same as empty
+//	Value     []byte     likewise
+//	Headers   []Header   in their order; keys may repeat
 type Record = format.Record
 
-// Header is one name and value that travel with a record.
+// Header is one name and value that travel with a record. Its fields:
+//
+//	Key   string
+//	Value []byte  may be nil, which is not the same as empty
 type Header = format.Header
 
 // Manager is an open data directory: one log or, with shards or the dedicated layout,

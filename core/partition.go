@@ -208,6 +208,9 @@ func (p *Partition) String() string { return fmt.Sprintf("%s/%d", p.topic, p.num
 
 // request checks and measures records.
 func (p *Partition) request(records []Record) (request, error) {
+	if p == nil || p.shard == nil {
+		return request{}, fmt.Errorf("%w: the partition is none: it comes from Manager.Partition or Lookup", ErrInvalid)
+	}
 	r := request{part: p, at: -1, start: time.Now(), codec: p.shard.cfg.codecFor(p.topic)}
 	if len(records) == 0 {
 		return r, fmt.Errorf("%w: append of no records", ErrInvalid)

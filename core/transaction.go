@@ -82,7 +82,7 @@ func (t *Tx) Append(p *Partition, records ...Record) error {
 // AppendAt is Append at an explicit offset; see Partition.AppendAt. Whether it fits is told by
 // Commit.
 func (t *Tx) AppendAt(p *Partition, offset int64, records ...Record) error {
-	if offset < 0 || offset > math.MaxInt64-int64(len(records)) {
+	if p != nil && (offset < 0 || offset > math.MaxInt64-int64(len(records))) {
 		return fmt.Errorf("%w: %s: append at offset %d", ErrOffsetOutOfRange, p, offset)
 	}
 	return t.add(p, offset, records)
@@ -92,6 +92,9 @@ func (t *Tx) add(p *Partition, at int64, records []Record) error {
 	r, err := p.request(records)
 	if err != nil {
 		return err
+	}
+	if t.m == nil {
+		return fmt.Errorf("%w: a transaction comes from Begin", ErrInvalid)
 	}
 	r.at = at
 	t.mu.Lock()
