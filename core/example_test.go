@@ -67,9 +67,9 @@ func ExamplePartition_AppendOnce() {
 		if err := ack.Wait(ctx); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println("at offset", ack.Offset(), "appended before:", ack.Appended())
+		fmt.Println("at offset", ack.Offset(), "a duplicate:", ack.Duplicate())
 	}
 	// Output:
-	// at offset 0 appended before: false
-	// at offset 0 appended before: true
+	// at offset 0 a duplicate: false
+	// at offset 0 a duplicate: true
 }

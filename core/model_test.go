@@ -168,7 +168,7 @@ func (x *machine) appendOnce(t *rapid.T) {
 	ack, err := p.AppendOnce(bg, id, sequence, o.list...)
 	require.NoError(t, err)
 	require.Equal(t, n.next, ack.Offset())
-	require.False(t, ack.Appended())
+	require.False(t, ack.Duplicate())
 	require.NoError(t, ack.Wait(bg))
 	n.add(n.next, o.list)
 	n.once[id] = o
@@ -184,7 +184,7 @@ func (x *machine) repeat(t *rapid.T) {
 	}
 	ack, err := p.AppendOnce(bg, id, o.sequence, o.list...)
 	require.NoError(t, err)
-	require.True(t, ack.Appended())
+	require.True(t, ack.Duplicate())
 	require.Equal(t, o.offset, ack.Offset())
 	require.NoError(t, ack.Wait(bg))
 	require.Equal(t, n.next, p.NextOffset())

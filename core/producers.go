@@ -89,7 +89,7 @@ var errAppended = errors.New("appended before")
 // AppendOnce is AppendAsync for a producer that numbers its records in this partition: the first
 // one of these has a sequence number, the others follow. What was appended before is not
 // appended again, also not after a crash, so after an unknown outcome it is repeated just as it was. The Ack is then
-// that of the records that are there, and says so; see Ack.Appended.
+// that of the records that are there, and says so; see Ack.Duplicate.
 //
 // A producer is whatever the caller calls one, by an id that is not 0, and random or given out by the caller. It has at most one
 // append after the other on its way here: two goroutines must not append as one producer. The sequence
@@ -136,10 +136,11 @@ func (p *Partition) NextSequence(producer uint64) (next int64, ok bool) {
 	return known.Next(), true
 }
 
-// Appended reports whether the append was a repetition of one that was made before, so that
-// nothing was appended. Its Offset is then that of the record which is there, or -1 if that
-// is not known any more: the producer has appended since, and not right behind it.
-func (a Ack) Appended() bool { return a.repeated }
+// Duplicate reports whether the append was a repetition of one that was made before, by its sequence
+// number, so that nothing was appended. Its Offset is then that of the record which is there, or -1 if
+// that is not known any more: the producer has appended since, and not right behind it. What the
+// records hold is not compared: read at Offset to tell a repetition with other contents.
+func (a Ack) Duplicate() bool { return a.repeated }
 
 // checkSequence tells whether an append goes on where its producer was. Where it was made before
 // it is errAppended, and its Ack is there. The caller holds the append lock.

@@ -39,15 +39,15 @@ func TestAppendOnce(t *testing.T) {
 	m := open(t, disk)
 	p := partition(t, m, "t", 0)
 	requireNext(t, p, 7, -1)
-	require.False(t, once(t, p, 7, 100, 2, 0).Appended(), "an unknown producer begins with any number")
+	require.False(t, once(t, p, 7, 100, 2, 0).Duplicate(), "an unknown producer begins with any number")
 	once(t, p, 7, 102, 3, 2)
 	requireNext(t, p, 7, 105)
 	repeat := func(p *wal.Partition) {
 		for sequence, offset := range map[int64]int64{100: 0, 101: 1, 102: 2, 104: 4} {
-			require.True(t, once(t, p, 7, sequence, 1, offset).Appended())
+			require.True(t, once(t, p, 7, sequence, 1, offset).Duplicate())
 		}
-		require.True(t, once(t, p, 7, 99, 1, -1).Appended(), "before what is known")
-		require.True(t, once(t, p, 7, 101, 3, 1).Appended(), "with other bounds of batches")
+		require.True(t, once(t, p, 7, 99, 1, -1).Duplicate(), "before what is known")
+		require.True(t, once(t, p, 7, 101, 3, 1).Duplicate(), "with other bounds of batches")
 		require.EqualValues(t, 5, p.NextOffset())
 		requireNext(t, p, 7, 105)
 	}
@@ -93,10 +93,10 @@ func TestAppendOnceOfSeveralProducers(t *testing.T) {
 	appendOne := func() { _, err := p.Append(bg, record("of nobody")); require.NoError(t, err) }
 	appendOne()
 	once(t, p, 1, 2, 1, 4)
-	require.True(t, once(t, p, 1, 0, 2, -1).Appended(), "it is there, where is not known any more")
-	require.True(t, once(t, p, 1, 2, 1, 4).Appended())
-	require.True(t, once(t, p, 2, 0, 1, 2).Appended())
-	require.False(t, once(t, partition(t, m, "t", 1), 1, 0, 1, 0).Appended(), "each partition has its own numbers")
+	require.True(t, once(t, p, 1, 0, 2, -1).Duplicate(), "it is there, where is not known any more")
+	require.True(t, once(t, p, 1, 2, 1, 4).Duplicate())
+	require.True(t, once(t, p, 2, 0, 1, 2).Duplicate())
+	require.False(t, once(t, partition(t, m, "t", 1), 1, 0, 1, 0).Duplicate(), "each partition has its own numbers")
 	require.EqualValues(t, 5, p.NextOffset())
 }
 
@@ -112,7 +112,7 @@ func TestAppendOnceWhileItIsUnderWay(t *testing.T) {
 		require.NoError(t, err)
 		again, err := p.AppendOnce(bg, 7, 1, record("a"))
 		require.NoError(t, err)
-		require.True(t, again.Appended())
+		require.True(t, again.Duplicate())
 		require.Equal(t, first.Offset(), again.Offset())
 		done := run(func() error { return again.Wait(bg) })
 		synctest.Wait()
@@ -129,7 +129,7 @@ func TestAppendOnceWhileItIsUnderWay(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, first.Wait(bg), wal.ErrNoSpace)
 		require.ErrorIs(t, again.Wait(bg), wal.ErrNoSpace)
-		require.False(t, once(t, p, 7, 2, 1, 2).Appended(), "it never got into the log")
+		require.False(t, once(t, p, 7, 2, 1, 2).Duplicate(), "it never got into the log")
 	})
 }
 
@@ -145,7 +145,7 @@ func TestAppendOnceAndTruncation(t *testing.T) {
 	check := func(p *wal.Partition) {
 		requireNext(t, p, 7, 5)
 		requireNext(t, p, 8, -1)
-		require.True(t, once(t, p, 7, 1, 1, 1).Appended())
+		require.True(t, once(t, p, 7, 1, 1, 1).Duplicate())
 		_, err := p.AppendOnce(bg, 7, 6, record("a gap"))
 		require.ErrorIs(t, err, wal.ErrSequence)
 	}
@@ -182,7 +182,7 @@ func TestProducersOutliveSegments(t *testing.T) {
 				}
 				requireNext(t, p, id+1, 6)
 				if m != nil && id%7 == 0 {
-					require.True(t, once(t, p, id+1, 5, 1, int64(id)).Appended())
+					require.True(t, once(t, p, id+1, 5, 1, int64(id)).Duplicate())
 				}
 			}
 		}
@@ -218,7 +218,7 @@ func TestProducersAndRepair(t *testing.T) {
 		}
 		p = lookup(t, open(t, disk), "t", 0)
 		requireNext(t, p, 7, 80)
-		require.True(t, once(t, p, 7, 79, 1, 79).Appended())
+		require.True(t, once(t, p, 7, 79, 1, 79).Duplicate())
 		once(t, p, 7, 80, 1, 80)
 	}
 }

@@ -12,14 +12,14 @@ func (p *producer) appendOnce(h *wal.Partition, o *op, records []wal.Record) (wa
 		delete(p.sequences, o.part) // it may be that those before it failed
 		return ack, err
 	}
-	if ack.Appended() {
+	if ack.Duplicate() {
 		p.w.report(violation(AppendedOnce, "%v: %v of producer %d with sequence number %d is taken for a repetition",
 			o.part.key, o, o.producer, o.sequence))
 	}
 	p.sequences[o.part] = o.sequence + int64(len(records))
 	if p.w.faulty == nil && p.r.IntN(3) == 0 {
 		again, err := h.AppendOnce(ctx, o.producer, o.sequence, records...)
-		if err != nil || !again.Appended() || again.Offset() != ack.Offset() {
+		if err != nil || !again.Duplicate() || again.Offset() != ack.Offset() {
 			p.w.report(violation(AppendedOnce, "%v: %v of producer %d with sequence number %d, repeated: offset %d, %v",
 				o.part.key, o, o.producer, o.sequence, again.Offset(), err))
 			return ack, nil
@@ -99,9 +99,9 @@ func (w *workload) repeat(m *wal.Manager, parts map[key]state) {
 			if err == nil {
 				err = ack.Wait(ctx)
 			}
-			if err != nil || !ack.Appended() || ack.Offset() != n.op.offset {
+			if err != nil || !ack.Duplicate() || ack.Offset() != n.op.offset {
 				w.report(violation(AppendedOnce, "%v: %v of producer %d repeated after a recovery: offset %d, appended before: %v, %v",
-					name, n.op, id, ack.Offset(), ack.Appended(), err))
+					name, n.op, id, ack.Offset(), ack.Duplicate(), err))
 				return
 			}
 		}

@@ -27,7 +27,7 @@ func TestStatesAreTheLogs(t *testing.T) {
 			case Once:
 				ack, err := part.AppendOnce(t.Context(), 1, o.Sequence, o.Records()...)
 				require.NoError(t, err)
-				require.False(t, ack.Appended())
+				require.False(t, ack.Duplicate())
 				require.NoError(t, ack.Wait(t.Context()))
 			case Append:
 				ack, err := part.AppendAt(t.Context(), max(o.At, before.Next), o.Records()...)

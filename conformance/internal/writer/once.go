@@ -23,9 +23,9 @@ func (p *producer) repeat(ctx context.Context, s script.State) error {
 	if err != nil {
 		return err
 	}
-	if !ack.Appended() || ack.Offset() != offset {
+	if !ack.Duplicate() || ack.Offset() != offset {
 		return violation(crash.AppendedOnce, "%v: producer %d repeats %d records from number %d on: appended before: %v, offset %d instead of %d",
-			p.part, p.number, n, sequence, ack.Appended(), ack.Offset(), offset)
+			p.part, p.number, n, sequence, ack.Duplicate(), ack.Offset(), offset)
 	}
 	return ack.Wait(ctx)
 }
@@ -43,7 +43,7 @@ func (p *producer) once(ctx context.Context, o script.Op) error {
 	if err != nil {
 		return err
 	}
-	if ack.Appended() {
+	if ack.Duplicate() {
 		return violation(crash.AppendedOnce, "%v: number %d is taken for one that was appended", p.part, o.Sequence)
 	}
 	p.pending, p.last = append(p.pending, ack), ack
@@ -65,12 +65,12 @@ func (p *producer) again(ctx context.Context, o script.Op, first wal.Ack) error 
 	if err != nil {
 		return err
 	}
-	if ack.Appended() && ack.Offset() == first.Offset() {
+	if ack.Duplicate() && ack.Offset() == first.Offset() {
 		return nil
 	}
 	if err := first.Wait(ctx); err != nil {
 		return err // it was gone by then
 	}
 	return violation(crash.AppendedOnce, "%v: number %d, repeated at once: appended before: %v, offset %d instead of %d",
-		p.part, o.Sequence, ack.Appended(), ack.Offset(), first.Offset())
+		p.part, o.Sequence, ack.Duplicate(), ack.Offset(), first.Offset())
 }
