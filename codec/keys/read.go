@@ -73,9 +73,12 @@ func causeOf(err error) error {
 // cannot always choose: it is for the application to warn. Systems without Unix permissions
 // have nothing to tell.
 func Exposed(path string) error {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+	mode := fs.ModeIrregular
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode()
+	}
+	if !mode.IsRegular() || runtime.GOOS == "windows" || mode.Perm()&0o077 == 0 {
 		return nil
 	}
-	return fmt.Errorf("key file %s has mode %04o: others than its owner may get at the key: chmod 600 %s", path, info.Mode().Perm(), path)
+	return fmt.Errorf("key file %s has mode %04o: others than its owner may get at the key: chmod 600 %s", path, mode.Perm(), path)
 }

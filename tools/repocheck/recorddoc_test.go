@@ -1,4 +1,4 @@
-package wal_test
+package repocheck
 
 import (
 	"go/ast"
@@ -13,9 +13,9 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
-// The types of the package that are another one's show their fields where users look: in its doc.
+// The types of core that are another one's show their fields where users look: in its doc.
 func TestDocListsFields(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "manager.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), root+"/core/manager.go", nil, parser.ParseComments)
 	require.NoError(t, err)
 	docs := map[string]string{}
 	for _, d := range file.Decls {
