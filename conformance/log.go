@@ -35,6 +35,7 @@ func logChecks() []check {
 		{group: "Log", name: "ManyPartitions", says: "thousands of partitions share a log", run: logManyPartitions},
 		{group: "Log", name: "BadInput", says: "G11 bad-input: bad input gets a typed error and changes nothing", run: logBadInput},
 		{group: "Log", name: "BadFiles", says: "G11 bad-input: a segment that is a link, a FIFO or a directory is refused", run: logBadFiles},
+		{group: "Log", name: "Sealed", says: "G16 sealed: of an encrypted log no file holds what is secret; what was changed, moved or is older is refused; without the key nothing is cut off or repaired", run: logSealed},
 		{group: "Log", name: "FileModes", says: "G11 bad-input: files have mode 0600 and directories 0700 under any umask", run: logFileModes, apart: logFileModesUmask},
 		{group: "Log", name: "BoundedQueue", says: "G12 bounded-memory: a full queue blocks until the context ends, or is ErrBackpressure with WithNoWait", run: logBoundedQueue},
 		{group: "Log", name: "NoSpace", says: "G8 no-space: on a full disk appends fail with ErrNoSpace, all else works, and they succeed again once there is space", run: logNoSpace, apart: logNoSpace},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
@@ -42,7 +41,7 @@ func newVictim(seed uint64, closed bool, wrap func(*sim.Disk) backend.Backend) (
 	v := &victim{disk: w.kept, wrap: wrap, closed: closed, known: k, parts: w.parts, c: &counts{states: map[uint64]struct{}{}, outcomes: map[uint64]struct{}{}}}
 	v.want = readOnly(wrap(v.disk.Clone()), true, nil)
 	for _, name := range v.disk.Files(dir) {
-		if strings.HasSuffix(name, ".wal") {
+		if isSegment(name) {
 			v.files = append(v.files, name)
 		}
 	}

@@ -1,5 +1,7 @@
 package crash
 
+import "slices"
+
 // mutant is the engine with a mistake in it that loses data. The suite must find it, by a
 // check that is meant for such mistakes.
 type mutant struct {
@@ -12,8 +14,11 @@ type mutant struct {
 
 type patch struct{ old, new string }
 
-// mutants are the mistakes that real logs have been seen to make.
-var mutants = []mutant{
+// mutants are the mistakes that the suite has to find.
+var mutants = slices.Concat(logMutants, sealedMutants)
+
+// logMutants are mistakes that real logs have been seen to make.
+var logMutants = []mutant{
 	{"the sync of a group is skipped", []patch{{
 		"Sync: c.s.cfg.fsync != FsyncPeriodic,\n",
 		"Sync: false,\n"}}, []Check{AckedDurable}},

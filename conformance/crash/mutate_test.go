@@ -156,7 +156,7 @@ func (m mutant) run(t *testing.T, files map[string]string) (failed map[Check]int
 	failed = map[Check]int{}
 	for round := range rounds {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-		b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular)$",
+		b, _ := exec.CommandContext(ctx, binary, "-test.run", "^(TestCrashStates|TestFaults|TestDamage|TestOneWriter|TestBounded|TestNotRegular|TestSealed)$",
 			"-test.timeout=9m", "-crash.seed="+strconv.Itoa(1+round*roundSeeds), "-crash.states="+strconv.Itoa(firstRound<<round),
 			"-crash.violations=4", "-crash.faults="+strconv.Itoa(min(3<<round, 100)), "-crash.damages=40").CombinedOutput() // it fails: that is what it is run for
 		cancel()

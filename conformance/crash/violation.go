@@ -31,6 +31,7 @@ const (
 	SameEverywhere    Check = "G13 same-with-every-backend"
 	AtomicTransaction Check = "G14 atomic-transaction"
 	AppendedOnce      Check = "G15 idempotent-append"
+	Sealed            Check = "G16 sealed"
 	Contract          Check = "backend contract"
 )
 
