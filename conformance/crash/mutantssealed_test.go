@@ -61,6 +61,6 @@ var sealedMutants = []mutant{
 		"	if r.codec != nil {\n		r.pack(records)\n	}\n	from := len(t.data)\n"}}, []Check{Sealed}},
 
 	{"an append of a producer that numbers its records is not encrypted", []patch{{
-		"	r.producer, r.sequence = producer, sequence\n	r.pack(records)\n",
-		"	r.producer, r.sequence = producer, sequence\n	if r.codec != nil {\n		r.pack(records)\n	}\n"}}, []Check{Sealed}},
+		"	r.pack(records)\n	defer r.unpack()\n	sl, _, err := p.shard.reserve(ctx, &r, false)\n	if errors.Is(err, errAppended) {\n",
+		"	if r.codec != nil {\n		r.pack(records)\n	}\n	defer r.unpack()\n	sl, _, err := p.shard.reserve(ctx, &r, false)\n	if errors.Is(err, errAppended) {\n"}}, []Check{Sealed}},
 }

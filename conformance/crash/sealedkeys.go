@@ -82,6 +82,9 @@ func (s *sealedLog) repairWith(keys wal.KeyProvider) error {
 		opts = append(opts, wal.WithKeys(keys))
 	}
 	report, err := wal.Verify(ctx, s.dir, opts...)
+	if err != nil && keys != nil {
+		err = onlyKey(err)
+	}
 	if err != nil {
 		return err
 	}
