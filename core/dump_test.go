@@ -11,6 +11,7 @@ import (
 
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend/sim"
+	"github.com/chronik-go/wal/core/format"
 )
 
 func dump(t tester, disk *sim.Disk, segment uint64) (items []wal.DumpItem) {
@@ -20,6 +21,25 @@ func dump(t tester, disk *sim.Disk, segment uint64) (items []wal.DumpItem) {
 		items = append(items, i)
 	}
 	return items
+}
+
+// A footer that counts as none for its padding is shown, and not as a sound one.
+func TestDumpOfAFooterWithDamagedPadding(t *testing.T) {
+	disk := newDisk(t, sim.Options{Alignment: 4096})
+	m := open(t, disk)
+	appendValues(t, partition(t, m, "t", 7), 1)
+	require.NoError(t, m.Close())
+	require.NoError(t, disk.Edit(segmentFile(1), func(b []byte) []byte {
+		b[len(b)-format.TrailerSize-1] = 1
+		return b
+	}))
+	errors := map[wal.DumpKind]string{}
+	for _, i := range dump(t, disk, 1) {
+		errors[i.Kind] += i.Error
+	}
+	require.Contains(t, errors[wal.DumpFooter], "the padding of the footer is not zeros")
+	require.Empty(t, errors[wal.DumpData])
+	require.Empty(t, errors[wal.DumpIndexed])
 }
 
 // Dump shows every byte of a sealed segment once: header, frames, footer, one behind the

@@ -200,6 +200,14 @@ func (d *dumper) footer(g *segment, t format.Trailer) error {
 	if problem != nil && !errors.Is(problem, format.ErrCorrupt) {
 		return problem
 	}
+	if problem == nil {
+		switch whole, err := g.footerPadded(t); {
+		case err != nil:
+			return err
+		case !whole:
+			problem = fmt.Errorf("%w: the padding of the footer is not zeros, so it counts as none", format.ErrCorrupt)
+		}
+	}
 	n := 0
 	if f != nil {
 		n = len(f.Partitions)

@@ -53,7 +53,12 @@ type partitionKey struct {
 
 // Open opens the log in a data directory for writing, creating it if there is none, or with
 // WithReadOnly for reading. After a crash it recovers first: what was acknowledged is there,
-// in order, and durable. It returns, wrapped, ErrInvalid for a bad option or environment
+// in order, and durable.
+//
+// It reads all that is not sealed. A sealed segment is trusted by its footer, whose checksum is looked at:
+// damage in its frames is found by who reads them, as ErrDamaged, and by Verify, which reads everything.
+//
+// It returns, wrapped, ErrInvalid for a bad option or environment
 // variable, ErrLocked if another writer has the directory, ErrNotLog if an open that is read-only or
 // WithMustExist finds none, *MemberError if not all of the directory's logs are there, or one does not belong
 // there, *DamageError if durable data is damaged.

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -330,4 +331,25 @@ func TestVerifyProgress(t *testing.T) {
 		last = p[0]
 	}
 	require.Equal(t, last, list[0][1])
+}
+
+// An open trusts a sealed segment by its footer; who reads damaged frames of it is told, and Verify.
+func TestSealedSegmentIsTrustedByItsFooter(t *testing.T) {
+	disk := threePartitions(t, sim.Options{})
+	at := bytes.Index(must(disk.ReadFile(segmentFile(1))), value60(1, 2).Value)
+	require.NoError(t, disk.FlipBit(segmentFile(1), int64(at), 3))
+	m, err := wal.Open(dataDir, append(repairOptions(disk), wal.WithReadOnly())...)
+	require.NoError(t, err)
+	lost := 0
+	for id := range int32(3) {
+		for _, err := range lookup(t, m, "t", id).Read(bg, 0) {
+			if err != nil {
+				require.ErrorIs(t, err, wal.ErrDamaged)
+				lost++
+			}
+		}
+	}
+	require.NoError(t, m.Close())
+	require.Equal(t, 1, lost)
+	require.False(t, verify(t, disk).OK)
 }
