@@ -27,6 +27,11 @@ func init() {
 // Names are what Named takes.
 func Names() []string { return []string{"none", "lz4", "zstd", "s2"} }
 
+// Levels says which levels each codec has.
+func Levels() string {
+	return fmt.Sprintf("levels are 0 to %d for lz4, 0 to %d for zstd, 0 to %d for s2; none has none", maxLZ4, maxZstd, maxS2)
+}
+
 // Named returns the codec of a name, which a colon and a level may follow, as in zstd:3; nil
 // for none. The error wraps wal.ErrInvalid.
 func Named(name string) (wal.Codec, error) {
@@ -35,7 +40,7 @@ func Named(name string) (wal.Codec, error) {
 	if leveled {
 		var err error
 		if level, err = strconv.Atoi(text); err != nil {
-			return nil, fmt.Errorf("%w codec %q: the level is not a number", wal.ErrInvalid, name)
+			return nil, fmt.Errorf("%w codec %q: the level is not a number: %s", wal.ErrInvalid, name, Levels())
 		}
 	}
 	switch {
@@ -48,7 +53,7 @@ func Named(name string) (wal.Codec, error) {
 	case base == "s2" && inRange(level, maxS2):
 		return S2(level), nil
 	case slices.Contains(Names(), base):
-		return nil, fmt.Errorf("%w codec %q: levels are 0 to %d for lz4, %d for zstd, %d for s2", wal.ErrInvalid, name, maxLZ4, maxZstd, maxS2)
+		return nil, fmt.Errorf("%w codec %q: %s", wal.ErrInvalid, name, Levels())
 	}
 	return nil, fmt.Errorf("%w codec %q: one of %s", wal.ErrInvalid, name, strings.Join(Names(), ", "))
 }

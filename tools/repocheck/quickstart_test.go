@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +27,34 @@ func TestQuickStart(t *testing.T) {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	require.Equal(t, want, string(out))
+}
+
+// The lines that a module outside the clone needs name all modules that those for users require.
+func TestReplaceLines(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	listed := map[string]bool{}
+	for _, l := range regexp.MustCompile(`-replace github.com/chronik-go/wal/([\w-]+)=CLONE/([\w-]+)`).FindAllStringSubmatch(string(readme), -1) {
+		require.Equal(t, l[1], l[2])
+		listed[l[1]] = true
+	}
+	needed := map[string]bool{}
+	var need func(module string)
+	need = func(module string) {
+		if needed[module] {
+			return
+		}
+		needed[module] = true
+		mod, err := os.ReadFile(filepath.Join(root, module, "go.mod"))
+		require.NoError(t, err)
+		for _, l := range regexp.MustCompile(`github.com/chronik-go/wal/([\w-]+) v0.0.0`).FindAllStringSubmatch(string(mod), -1) {
+			need(l[1])
+		}
+	}
+	for _, module := range []string{"core", "codec", "backend-posix", "backend-uring", "backend-mmap"} {
+		need(module)
+	}
+	require.Equal(t, needed, listed)
 }
 
 // fenced returns the first code block of a language.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 type pendingAck struct {
 	ack   wal.Ack
 	input inputRange
+	// records are those of an append that may be a repetition; else nil.
+	records []wal.Record
 }
 
 // inputRange is which records of the input an append holds, from 1, both inclusive.
@@ -34,7 +37,8 @@ func (r inputRange) String() string {
 type ackPrinter struct {
 	out       *bufio.Writer
 	partition *wal.Partition
-	prefix    string
+	line      ackLine
+	repeats   repeats
 	slots     chan struct{} // one for each append in flight
 	pending   chan pendingAck
 	fail      func()
@@ -47,7 +51,8 @@ func newAckPrinter(out io.Writer, p *wal.Partition, f appendFlags, fail func()) 
 	a := &ackPrinter{
 		out:       bufio.NewWriterSize(out, 64<<10),
 		partition: p,
-		prefix:    fmt.Sprintf("%s %d ", f.topic, f.partition),
+		line:      newAckLine(f),
+		repeats:   repeats{partition: p},
 		slots:     make(chan struct{}, f.inflight),
 		pending:   make(chan pendingAck, f.inflight),
 		fail:      fail,
@@ -88,6 +93,7 @@ func (a *ackPrinter) run() {
 	if err := a.flush(); a.err == nil {
 		a.err = err
 	}
+	a.repeats.close()
 }
 
 // next returns the next append; false when there will be none.
@@ -117,22 +123,47 @@ func (a *ackPrinter) print(p pendingAck) error {
 	if err := p.ack.Wait(context.Background()); err != nil {
 		return fmt.Errorf("%v and what follows it was not acknowledged: %w", p.input, err)
 	}
-	if first < 0 { // appended before, where is not known any more
-		end = first
-		for range p.input.last - p.input.first + 1 {
-			if _, err := a.out.WriteString(a.prefix + "-1\n"); err != nil {
-				return stdoutError(err)
-			}
+	repeated := p.ack.Duplicate()
+	if repeated {
+		if err := a.repeats.check(p); err != nil {
+			return err
 		}
 	}
 	for offset := first; offset < end; offset++ {
-		line := append(a.out.AvailableBuffer(), a.prefix...)
-		line = strconv.AppendInt(line, offset, 10)
-		if _, err := a.out.Write(append(line, '\n')); err != nil {
+		at := offset
+		if first < 0 { // appended before, where is not known any more
+			at = -1
+		}
+		if _, err := a.out.Write(a.line.put(a.out.AvailableBuffer(), at, repeated)); err != nil {
 			return stdoutError(err)
 		}
 	}
 	return nil
+}
+
+// ackLine makes the line of a record that is acknowledged: its topic and partition, its offset, and
+// with --json whether it was there before.
+type ackLine struct {
+	before, behind, repeated string
+}
+
+func newAckLine(f appendFlags) ackLine {
+	if !f.asJSON {
+		return ackLine{fmt.Sprintf("%s %d ", f.topic, f.partition), "\n", "\n"}
+	}
+	topic, _ := json.Marshal(f.topic) // a string always can
+	return ackLine{
+		fmt.Sprintf(`{"topic":%s,"partition":%d,"offset":`, topic, f.partition),
+		",\"duplicate\":false}\n", ",\"duplicate\":true}\n",
+	}
+}
+
+func (l *ackLine) put(line []byte, offset int64, repeated bool) []byte {
+	line = strconv.AppendInt(append(line, l.before...), offset, 10)
+	if repeated {
+		return append(line, l.repeated...)
+	}
+	return append(line, l.behind...)
 }
 
 func (a *ackPrinter) flush() error { return stdoutError(a.out.Flush()) }

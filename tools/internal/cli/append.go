@@ -16,7 +16,7 @@ import (
 type appendFlags struct {
 	topicFlags
 	lines, hasLines, prefixed bool
-	mustExist                 bool
+	mustExist, asJSON         bool
 	batch, inflight           int
 	producer                  uint64 // 0: none
 }
@@ -53,7 +53,9 @@ func (c *cli) appendCommand() *cobra.Command {
 			"With --producer the records are numbered by their place in the input, and those\n" +
 			"that the same producer appended to the partition before are not appended again: after\n" +
 			"a crash give the same input once more. Their lines tell where they are, or -1\n" +
-			"where others have appended in between and that is not known any more.\n\n" +
+			"where others have appended in between and that is not known any more; --json marks\n" +
+			"them, and how many there were is told on standard error. One that has another value\n" +
+			"than what is there is refused.\n\n" +
 			"Where there is no log it makes one. It says so on standard error, unless the directory\n" +
 			"was there and empty; --must-exist makes that an error.\n\n" +
 			"A log takes the space of a whole segment ($CHRONIK_WAL_SEGMENT_SIZE) at once.",
@@ -64,6 +66,7 @@ func (c *cli) appendCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print each ack as a JSON object")
 	cmd.Flags().BoolVar(&f.mustExist, "must-exist", false, "fail if there is no log in --dir; else a new one is made")
 	cmd.Flags().BoolVar(&f.lines, "lines", true, "a record is a line")
 	cmd.Flags().BoolVar(&f.prefixed, "length-prefixed", false, "a record is a u32 length and so many bytes")
@@ -105,7 +108,11 @@ func (c *cli) appendAll(ctx context.Context, p *wal.Partition, f appendFlags) er
 	defer closeInput()
 	acks := newAckPrinter(c.Stdout, p, f, stopReading)
 	err = feed(ctx, in, acks, p, f)
-	if ackErr := acks.finish(); ackErr != nil {
+	ackErr := acks.finish()
+	if n := acks.repeats.count; n > 0 {
+		c.note(fmt.Sprintf("chronik-wal append: %d records of producer %d were there before: not appended again", n, f.producer))
+	}
+	if ackErr != nil {
 		return ackErr // it is about an earlier record than err
 	}
 	if errors.Is(err, context.Canceled) {
@@ -136,7 +143,11 @@ func feed(ctx context.Context, in *recordReader, acks *ackPrinter, p *wal.Partit
 				acks.release()
 				return fmt.Errorf("%v: %w", which, err)
 			}
-			acks.add(pendingAck{ack: ack, input: which})
+			pending := pendingAck{ack: ack, input: which}
+			if ack.Duplicate() {
+				pending.records, records = records, nil
+			}
+			acks.add(pending)
 			records = records[:0]
 		}
 		if errors.Is(inputErr, io.EOF) {

@@ -197,14 +197,45 @@ func TestAppendOfAProducer(t *testing.T) {
 		args := func(batch int) []string {
 			return []string{"append", "--dir", dir, "--topic", "t", "--producer", "42", "--batch", strconv.Itoa(batch)}
 		}
+		again := func(n, there, batch int) string {
+			t.Helper()
+			o := run(t, lines(n), args(batch)...)
+			require.Zero(t, o.code, o.stderr)
+			require.Equal(t, fmt.Sprintf("chronik-wal append: %d records of producer 42 were there before: not appended again\n", there), o.stderr)
+			return o.stdout
+		}
 		require.Equal(t, acks("t", 0, 0, 10), ok(t, lines(10), args(c.first)...))
-		require.Equal(t, acks("t", 0, 0, 25), ok(t, lines(25), args(c.second)...))
-		require.Equal(t, acks("t", 0, 0, 25), ok(t, lines(25), args(c.first)...))
+		require.Equal(t, acks("t", 0, 0, 25), again(25, 10, c.second))
+		require.Equal(t, acks("t", 0, 0, 25), again(25, 25, c.first))
 		require.Equal(t, lines(25), ok(t, "", "read", "--dir", dir, "--topic", "t"))
 		require.Contains(t, ok(t, "", "dump", "--dir", dir), "producer 000000000000002a: sequence numbers 0 to 24 from offset 0")
 
 		require.Equal(t, acks("t", 0, 25, 1), ok(t, "x\n", "append", "--dir", dir, "--topic", "t"))
-		require.Equal(t, acks("t", 0, 0, 25)+acks("t", 0, 26, 1), ok(t, lines(26), args(1)...))
-		require.Equal(t, strings.Repeat("t 0 -1\n", 25)+acks("t", 0, 26, 1), ok(t, lines(26), args(1)...))
+		require.Equal(t, acks("t", 0, 0, 25)+acks("t", 0, 26, 1), again(26, 25, 1))
+		require.Equal(t, strings.Repeat("t 0 -1\n", 25)+acks("t", 0, 26, 1), again(26, 26, 1))
 	}
+}
+
+// A repetition by its numbers that has another value than what is there is refused, and what comes
+// before it is told; records that are gone cannot be compared.
+func TestAppendOfAProducerWithOtherContents(t *testing.T) {
+	for _, batch := range []string{"1", "2", "3"} {
+		dir := t.TempDir()
+		args := []string{"append", "--dir", dir, "--topic", "t", "--producer", "7", "--batch", batch}
+		ok(t, "a\nb\nc\nd\ne\nf\n", args...)
+		o := run(t, "a\nb\nc\nd\nX\nf\ng\n", args...)
+		require.Equal(t, 1, o.code)
+		require.Contains(t, o.stderr, "record 5 of the input was appended before, at offset 4, with another value")
+		require.True(t, strings.HasPrefix(acks("t", 0, 0, 4), o.stdout), o.stdout)
+		require.Equal(t, "a\nb\nc\nd\ne\nf\n", strings.Join(strings.SplitAfter(ok(t, "", "read", "--dir", dir, "--topic", "t"), "\n")[:6], ""))
+		ok(t, "", "truncate", "--dir", dir, "--topic", "t", "--before", "5")
+		require.Zero(t, run(t, "a\nb\nc\nd\nX\nf\n", args...).code)
+	}
+}
+
+func TestAppendJSON(t *testing.T) {
+	args := []string{"append", "--dir", t.TempDir(), "--topic", `t"<`, "--partition", "3", "--json", "--producer", "7"}
+	line := `{"topic":"t\"\u003c","partition":3,"offset":%d,"duplicate":%v}` + "\n"
+	require.Equal(t, fmt.Sprintf(line, 0, false)+fmt.Sprintf(line, 1, false), ok(t, "a\nb\n", args...))
+	require.Equal(t, fmt.Sprintf(line, 0, true)+fmt.Sprintf(line, 1, true)+fmt.Sprintf(line, 2, false), run(t, "a\nb\nc\n", args...).stdout)
 }

@@ -68,12 +68,11 @@ func (c *cli) rootCommand() *cobra.Command {
 		Short: "Append to, read, check, mend and measure a write-ahead log",
 		Long: "Append to, read, check, mend and measure a write-ahead log.\n\n" +
 			"Exit status: 0 done; 1 the log is damaged or data was refused; 2 it cannot run.",
-		Version:            bench.Build(),
-		SilenceUsage:       true,
-		SilenceErrors:      true,
-		DisableSuggestions: true,
-		CompletionOptions:  cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:               noArguments,
+		Version:           bench.Build(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("no command given: see %s --help", cmd.CommandPath())
 		},
@@ -98,7 +97,7 @@ func helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return usagef("unknown command %q: see %s --help", strings.Join(args, " "), cmd.Root().CommandPath())
+				return unknownCommand(cmd.Root(), strings.Join(args, " "))
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()
@@ -108,8 +107,21 @@ func helpCommand() *cobra.Command {
 
 // noArguments is the Args of commands that take flags only.
 func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unknown argument %q: see %s --help", args[0], cmd.CommandPath())
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	if cmd.HasAvailableSubCommands() {
+		return unknownCommand(cmd, args[0])
+	}
+	return usagef("unknown argument %q: see %s --help", args[0], cmd.CommandPath())
+}
+
+// unknownCommand says which commands may have been meant.
+func unknownCommand(of *cobra.Command, name string) error {
+	of.SuggestionsMinimumDistance = 2
+	meant := ""
+	if names := of.SuggestionsFor(name); len(names) > 0 {
+		meant = "did you mean " + orList(names) + "? "
+	}
+	return usagef("unknown command %q: %ssee %s --help", name, meant, of.CommandPath())
 }

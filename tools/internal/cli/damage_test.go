@@ -77,12 +77,14 @@ func TestDamagedLog(t *testing.T) {
 	require.Equal(t, 1, o.code)
 	require.True(t, o.stdout == before, "it prints what is before the hole: %d bytes", len(o.stdout))
 	require.Contains(t, o.stderr, missing)
+	require.Contains(t, o.stderr, "--skip-damage reads on behind them")
 	require.Equal(t, 1, strings.Count(o.stderr, "\n"))
 
 	o = run(t, "", "read", "--dir", dir, "--topic", "t", "--skip-damage")
 	require.Equal(t, 1, o.code)
 	require.True(t, o.stdout == before+behind)
 	require.Contains(t, o.stderr, missing)
+	require.NotContains(t, o.stderr, "--skip-damage", "it was given")
 
 	require.Equal(t, "a\nb\n", ok(t, "", "read", "--dir", dir, "--topic", "u"), "the other partition is whole")
 	require.Equal(t, 0, run(t, "", "read", "--dir", dir, "--topic", "t", "--limit", fmt.Sprint(lost.From)).code)
@@ -95,11 +97,17 @@ func repaired(t *testing.T, dir string, from, to int64, kept string) {
 	t.Helper()
 	quarantine := filepath.Join(t.TempDir(), "q")
 	image := tree(t, dir)
-	dry := decode[repairJSON](t, ok(t, "", "repair", "--dir", dir, "--dry-run", "--json"))
+	dryRun := func(args ...string) string {
+		o := run(t, "", append([]string{"repair", "--dir", dir, "--dry-run"}, args...)...)
+		require.Equal(t, 1, o.code, "the log is damaged, and stays so")
+		require.Contains(t, o.stderr, "log is damaged")
+		return o.stdout
+	}
+	dry := decode[repairJSON](t, dryRun("--json"))
 	require.True(t, dry.DryRun)
 	require.Equal(t, image, tree(t, dir), "a dry run changes nothing")
 
-	text := ok(t, "", "repair", "--dir", dir, "--dry-run")
+	text := dryRun()
 	require.Contains(t, text, "would move")
 	require.NotContains(t, text, "\nmoved")
 	require.Empty(t, decode[reportJSON](t, run(t, "", "verify", "--dir", dir, "--json").stdout).DeclaredLost, "not yet")

@@ -63,7 +63,9 @@ func cannotRun(err error) error {
 // report prints err as one line and returns the exit status.
 func (c *cli) report(cmd *cobra.Command, err error) int {
 	if errors.Is(err, errStdout) && errors.Is(err, syscall.EPIPE) && cmd.Name() != "append" {
-		return 0 // whoever read the output has seen enough, as in read | head
+		// Whoever read the output has seen enough, as in read | head: that needs no words. But not all
+		// was written, and who asked for all of it must not take it for done.
+		return exitCannot
 	}
 	line := err.Error()
 	if advice := c.advise(err); advice != "" {

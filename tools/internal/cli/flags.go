@@ -102,7 +102,7 @@ func (c *codecFlag) Type() string   { return "codec" }
 
 func (c *codecFlag) Set(text string) error {
 	if _, err := codec.Named(text); err != nil {
-		return errors.New(orList(codec.Names()) + ", with a level behind a colon, as in zstd:3")
+		return errors.New(orList(codec.Names()) + ", with a level behind a colon, as in zstd:3; " + codec.Levels())
 	}
 	*c = codecFlag(text)
 	return nil

@@ -26,6 +26,9 @@ func TestJSONKeys(t *testing.T) {
 		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", "stored_bytes raw_bytes codecs cipher"},
 		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost unchecked_batches"},
 		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", "lost_entries"},
+		{"append --topic t --dir DIR", "topic partition offset", "duplicate"},
+		{"read --topic t --limit 1 --dir DIR", "topic partition offset timestamp key value headers", ""},
+		{"truncate --topic t --before 1 --dir DIR", "topic partition first_offset next_offset", ""},
 		{"backends", "name linked usable reason", "auto"},
 		{"env", "variable value source meaning", "values"},
 		{"bench append --recycle " + benchAppend, appendBenchKeys, machineKeys + " recycled codec compression_ratio"},
@@ -37,7 +40,7 @@ func TestJSONKeys(t *testing.T) {
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			args := strings.Fields(strings.ReplaceAll(c.command, "DIR", dir))
-			out := ok(t, "", append(args, "--json")...)
+			out := ok(t, "x\n", append(args, "--json")...)
 			require.Equal(t, 1, strings.Count(out, "\n"), "one line")
 			var got map[string]any
 			if strings.HasPrefix(out, "[") {

@@ -23,6 +23,7 @@ type readFlags struct {
 	topicFlags
 	from, limit        int64
 	hasFrom            bool
+	asJSON, hasFormat  bool
 	follow, skipDamage bool
 	format             string
 }
@@ -37,7 +38,7 @@ func (c *cli) readCommand() *cobra.Command {
 			"what is missing and exits with 1.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.hasFrom = cmd.Flags().Changed("from")
+			f.hasFrom, f.hasFormat = cmd.Flags().Changed("from"), cmd.Flags().Changed("format")
 			return c.read(cmd.Context(), f)
 		},
 	}
@@ -46,6 +47,7 @@ func (c *cli) readCommand() *cobra.Command {
 	wholeFlag(cmd.Flags(), &f.limit, "limit", -1, -1, math.MaxInt64, "how many `records` at most; -1: all")
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "wait for more records until SIGINT")
 	cmd.Flags().BoolVar(&f.skipDamage, "skip-damage", false, "go on behind lost records; the exit status is still 1")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "the same as --format json")
 	choiceFlag(cmd.Flags(), &f.format, "format", "value", []string{"value", "json", "length-prefixed"},
 		"value (one a line), json (one object a line) or length-prefixed")
 	return cmd
@@ -54,6 +56,12 @@ func (c *cli) readCommand() *cobra.Command {
 func (c *cli) read(ctx context.Context, f readFlags) error {
 	if err := f.check(); err != nil {
 		return err
+	}
+	if f.asJSON && f.hasFormat && f.format != "json" {
+		return usagef("--json and --format %s exclude each other", f.format)
+	}
+	if f.asJSON {
+		f.format = "json"
 	}
 	out := bufio.NewWriterSize(c.Stdout, 64<<10)
 	encode, err := recordEncoder(f, out)
@@ -208,8 +216,11 @@ func (r *reader) lostError(s wal.PartitionSpan) error {
 	if s.To > s.From {
 		what = fmt.Sprintf("at offsets %d to %d", s.From, s.To-1)
 	}
-	return refusef("topic %s partition %d: the records %s are lost: see chronik-wal verify; "+
-		"--skip-damage reads on behind them", s.Topic, s.Partition, what)
+	advice := "see chronik-wal verify"
+	if !r.flags.skipDamage && s.To > s.From {
+		advice += "; --skip-damage reads on behind them"
+	}
+	return refusef("topic %s partition %d: the records %s are lost: %s", s.Topic, s.Partition, what, advice)
 }
 
 // lostAtEnd finds damage that leaves no hole to stumble over: records that are missing

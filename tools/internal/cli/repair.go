@@ -29,7 +29,8 @@ func (c *cli) repairCommand() *cobra.Command {
 		Short: "Make a damaged log openable; moves, never deletes, what it cuts",
 		Long: "Make a damaged log openable. Every undamaged record is kept; what is cut is moved\n" +
 			"to the quarantine directory, which is made if there is something to move; what was\n" +
-			"lost is printed, by partition and offset. " + rangeHelp,
+			"lost is printed, by partition and offset. Exit status: 0 the log opens; 1 damage is\n" +
+			"left, as it is after --dry-run of a damaged log. " + rangeHelp,
 		Args: noArguments,
 	}
 	cmd.Flags().StringVar(&o.Quarantine, "quarantine", "", "`directory` for what is cut")
@@ -59,7 +60,11 @@ func (c *cli) repair(ctx context.Context, o wal.RepairOptions, asJSON bool) erro
 		return err
 	}
 	// What was found and done is worth knowing also where that was not enough.
-	return errorsFirst(err, c.printRepair(report, o.DryRun, asJSON, err == nil))
+	printed := c.printRepair(report, o.DryRun, asJSON, err == nil)
+	if err == nil && o.DryRun {
+		err = damageError(report.Damage) // as it was, it does not open
+	}
+	return errorsFirst(err, printed)
 }
 
 // checkQuarantine refuses what could never be a quarantine, before anything is read.

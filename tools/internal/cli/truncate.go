@@ -16,6 +16,15 @@ type truncateFlags struct {
 	topicFlags
 	before, after       int64
 	hasBefore, hasAfter bool
+	asJSON              bool
+}
+
+// truncatedJSON is what truncate prints.
+type truncatedJSON struct {
+	Topic       string `json:"topic"`
+	Partition   int32  `json:"partition"`
+	FirstOffset int64  `json:"first_offset"`
+	NextOffset  int64  `json:"next_offset"`
 }
 
 func (c *cli) truncateCommand() *cobra.Command {
@@ -24,8 +33,9 @@ func (c *cli) truncateCommand() *cobra.Command {
 		Use:   "truncate --topic T (--before N | --after N)",
 		Short: "Drop the records of a partition before or after an offset",
 		Long: "Drop the records of a partition before or after an offset. Offsets are never used\n" +
-			"again by --before; --after gives them to the next records. --after with the offset\n" +
-			"below the first one (-1, if nothing was dropped by --before) drops all.",
+			"again by --before; --after gives them to the next records. To drop all with --after\n" +
+			"give it the offset below the first one, which ls shows: -1 in a partition of which\n" +
+			"--before has dropped nothing.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.hasBefore, f.hasAfter = cmd.Flags().Changed("before"), cmd.Flags().Changed("after")
@@ -34,7 +44,8 @@ func (c *cli) truncateCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	wholeFlag(cmd.Flags(), &f.before, "before", 0, 0, math.MaxInt64, "drop the records below this `offset`")
-	wholeFlag(cmd.Flags(), &f.after, "after", 0, -1, math.MaxInt64, "drop the records above this `offset`; -1 drops all")
+	wholeFlag(cmd.Flags(), &f.after, "after", 0, -1, math.MaxInt64, "drop the records above this `offset`; the one below first_offset drops all")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
@@ -64,6 +75,9 @@ func (c *cli) truncateIn(ctx context.Context, m *wal.Manager, f truncateFlags) e
 	}
 	if err != nil {
 		return err
+	}
+	if f.asJSON {
+		return c.printJSON(truncatedJSON{f.topic, f.partition, p.FirstOffset(), p.NextOffset()})
 	}
 	return c.write(fmt.Appendf(nil, "%s %d first_offset=%d next_offset=%d\n",
 		f.topic, f.partition, p.FirstOffset(), p.NextOffset()))
