@@ -28,12 +28,18 @@ func (Backend) Name() string { return "example" }
 func (Backend) Probe() error { return nil }
 
 // OpenDir opens a directory as the contract says.
-func (Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
+func (Backend) OpenDir(path string, o backend.DirOptions) (_ backend.Dir, err error) {
+	unmake := func() {}
 	if o.Create && !o.ReadOnly {
-		if err := osdir.Make(path); err != nil {
+		if unmake, err = osdir.Make(path); err != nil {
 			return nil, err
 		}
 	}
+	defer func() {
+		if err != nil {
+			unmake()
+		}
+	}()
 	self, err := os.OpenFile(path, unix.O_DIRECTORY, 0) // of a FIFO it would wait for somebody
 	if err != nil {
 		return nil, err

@@ -10,7 +10,8 @@
 // # Space
 //
 // A store into a mapping has no way to say that the disk is full: the process gets a SIGBUS.
-// So the space of a range is reserved for real before it is mapped.
+// So the space of a range is reserved for real before it is mapped. A file that is cut and enlarged
+// again through another File stays mapped: the one that enlarges it has reserved its space by then.
 //
 // # Faults
 //

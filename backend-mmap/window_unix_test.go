@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/chronik-go/wal/core/backend"
 )
@@ -44,10 +45,25 @@ func TestEnlargedThroughAnotherFile(t *testing.T) {
 	write(small, large) // from inside what is mapped to behind it
 	require.Len(t, a.(*file).windows, 1)
 
-	got := make([]byte, large)
-	_, err = b.ReadAt(got, 0)
-	require.NoError(t, err)
-	require.Equal(t, buf.Bytes[:large], got)
+	requireContent := func(want []byte) {
+		t.Helper()
+		got := make([]byte, large)
+		_, err = b.ReadAt(got, 0)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	requireContent(buf.Bytes[:large])
+	// Cut and enlarged again it is still mapped, and that is over space that is reserved.
+	require.NoError(t, b.Resize(0))
+	require.NoError(t, b.Resize(large))
+	var st unix.Stat_t
+	fd, _ := a.(*file).Descriptors()
+	require.NoError(t, unix.Fstat(fd, &st))
+	require.GreaterOrEqual(t, st.Blocks*512, int64(large))
+	requireContent(make([]byte, large))
+	write(0, large)
+	requireContent(buf.Bytes[:large])
+	require.Len(t, a.(*file).windows, 1)
 	require.NoError(t, q.Close())
 	require.NoError(t, a.Close())
 	require.NoError(t, b.Close())

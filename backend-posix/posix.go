@@ -95,11 +95,22 @@ func (*Backend) Probe() error { return nil }
 // without o.ReadOnly it also syncs what is above an existing directory, up to the root
 // of its file system: a process that died after making one may not have come to it.
 func (b *Backend) OpenDir(path string, o backend.DirOptions) (backend.Dir, error) {
-	if o.Create && !o.ReadOnly {
-		if err := osdir.Make(path); err != nil {
-			return nil, err
-		}
+	if !o.Create || o.ReadOnly {
+		return b.openDir(path, o)
 	}
+	unmake, err := osdir.Make(path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := b.openDir(path, o)
+	if err != nil {
+		unmake()
+	}
+	return d, err
+}
+
+// openDir opens a directory that is there.
+func (b *Backend) openDir(path string, o backend.DirOptions) (backend.Dir, error) {
 	h, err := openDirHandle(path)
 	if err != nil {
 		return nil, err

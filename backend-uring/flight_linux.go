@@ -105,7 +105,7 @@ func (fl *flight) willSync(f *file) bool {
 func (fl *flight) wrote(e *engine, i int, res int32) {
 	w, op := &fl.batch.Writes[i], &fl.writes[i]
 	switch {
-	case res < 0 && tryAgain(errnoOf(res)) && op.again < maxAgain:
+	case res < 0 && sendAgain(errnoOf(res), op.again):
 		op.again++
 		e.putWrite(fl, i)
 		return
@@ -145,9 +145,6 @@ func (fl *flight) goOn(op *writeOp, n int) bool {
 	op.done = next
 	return moved
 }
-
-// tryAgain reports whether the kernel asks for a request to be sent again.
-func tryAgain(err error) bool { return errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) }
 
 // failed completes the error of a write.
 func (fl *flight) failed(w *backend.Write, done int) {
@@ -195,7 +192,7 @@ func writeThroughCache(w *backend.Write, done int) error {
 	fd, _ := f.Descriptors()
 	for again := 0; done < len(w.Data); {
 		n, err := unix.Pwrite(fd, w.Data[done:], w.Offset+int64(done))
-		if tryAgain(err) && again < maxAgain {
+		if err != nil && sendAgain(err, again) {
 			again++
 			continue
 		}

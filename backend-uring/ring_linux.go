@@ -165,20 +165,44 @@ func (r *ring) put(q sqe) {
 // errBusy: the kernel takes nothing more before completions are reaped.
 var errBusy = errors.New("completions are waiting to be reaped")
 
-// maxAgain bounds how often in a row a write may have to be sent again.
-const maxAgain = 1000
+const (
+	// maxInterrupted bounds how often in a row a request may be interrupted.
+	maxInterrupted = 1000
+	// maxPauses bounds the pauses in which the kernel may get the memory that it lacks for a request:
+	// from a microsecond on each is twice the one before, about a second in all. A control group at
+	// its limit takes so long; a thousand tries without a pause are over in a few milliseconds, and
+	// a write given up fails the log.
+	maxPauses = 20
+)
 
-// maxPause bounds the pauses in which the kernel may get the memory that it lacks for a request:
-// each is twice the one before, about a second in all. A control group at its limit takes so
-// long.
-const maxPause = time.Second / 2
+// sendAgain tells whether a request that failed is to be sent again, after it was n times already:
+// and waits before that where the kernel lacks something. Whoever shares the ring waits too: they would
+// be refused like this one.
+func sendAgain(err error, n int) bool {
+	pause, again := pauseBefore(err, n)
+	if pause > 0 {
+		<-time.After(pause) // nothing tells when there is memory again
+	}
+	return again
+}
+
+// pauseBefore tells how long to wait before a request is sent again.
+func pauseBefore(err error, n int) (pause time.Duration, again bool) {
+	switch {
+	case errors.Is(err, unix.EINTR):
+		return 0, n < maxInterrupted
+	case (errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY)) && n < maxPauses:
+		return time.Microsecond << n, true
+	}
+	return 0, false
+}
 
 // enter has the kernel take what was put in place, and with wait waits until there is a
 // completion. What the kernel did not take stays in place for the next call: after EAGAIN and
 // EBUSY requests are not lost, and counting them as such would be off for ever.
 func (r *ring) enter(wait bool) error {
 	atomic.StoreUint32(r.sqTail, r.tail)
-	for pause := time.Microsecond; ; {
+	for again := 0; ; {
 		least, flags := uintptr(0), r.enterFlags
 		if wait || atomic.LoadUint32(r.sqFlags)&sqCQOverflow != 0 {
 			flags |= enterGetEvents
@@ -197,9 +221,8 @@ func (r *ring) enter(wait bool) error {
 		case errno == unix.EINTR:
 		case (errno == unix.EAGAIN || errno == unix.EBUSY) && r.completed():
 			return errBusy
-		case (errno == unix.EAGAIN || errno == unix.EBUSY) && pause <= maxPause:
-			<-time.After(pause) // nothing tells when there is memory again
-			pause *= 2
+		case sendAgain(errno, again):
+			again++
 		default:
 			return fmt.Errorf("io_uring_enter: %w", errno)
 		}

@@ -26,23 +26,44 @@ func longPath(base string, n int) string {
 	return b.String() + "/" + strings.Repeat("e", n-b.Len()-1)
 }
 
+func makeDir(path string) error {
+	_, err := Make(path)
+	return err
+}
+
+// What was made, and no more, can be taken back, but for what somebody put something into.
+func TestUnmake(t *testing.T) {
+	base := t.TempDir()
+	unmake, err := Make(filepath.Join(base, "a", "b", "c"))
+	require.NoError(t, err)
+	require.DirExists(t, filepath.Join(base, "a", "b", "c"))
+	require.NoError(t, os.WriteFile(filepath.Join(base, "a", "x"), nil, 0o600))
+	unmake()
+	require.NoDirExists(t, filepath.Join(base, "a", "b"))
+	require.FileExists(t, filepath.Join(base, "a", "x"))
+	unmake, err = Make(base)
+	require.NoError(t, err)
+	unmake()
+	require.DirExists(t, base)
+}
+
 // A directory may have any path that the system takes, whether it is there or not.
 func TestLongPaths(t *testing.T) {
 	for _, n := range []int{pathMax - 1, pathMax - 2, pathMax - 4} {
 		path := longPath(t.TempDir(), n)
 		for _, what := range []string{"missing", "there"} {
-			require.NoError(t, Make(path), "a path of %d bytes, %s", len(path), what)
+			require.NoError(t, makeDir(path), "a path of %d bytes, %s", len(path), what)
 		}
 		require.DirExists(t, path)
 	}
 	base := t.TempDir()
-	require.ErrorIs(t, Make(longPath(base, pathMax)), syscall.ENAMETOOLONG)
+	require.ErrorIs(t, makeDir(longPath(base, pathMax)), syscall.ENAMETOOLONG)
 }
 
 // What fails leaves nothing behind.
 func TestFailureLeavesNothing(t *testing.T) {
 	base := t.TempDir()
-	require.Error(t, Make(filepath.Join(base, "a", "b", strings.Repeat("n", 300))))
+	require.Error(t, makeDir(filepath.Join(base, "a", "b", strings.Repeat("n", 300))))
 	require.NoDirExists(t, filepath.Join(base, "a"))
 
 	t.Chdir(base) // what is above may be closed to the other user
@@ -55,7 +76,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 			_, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
 			require.Zero(t, errno)
 		}
-		require.ErrorIs(t, Make("closed/a/b"), os.ErrPermission, "its name cannot be made durable")
+		require.ErrorIs(t, makeDir("closed/a/b"), os.ErrPermission, "its name cannot be made durable")
 	})
 	require.NoError(t, os.Chmod("closed", 0o700))
 	assert.NoDirExists(t, "closed/a")
@@ -69,12 +90,12 @@ func TestNoDescriptorLeft(t *testing.T) {
 		return fmt.Sprint(len(fds))
 	}
 	base := t.TempDir()
-	require.NoError(t, Make(filepath.Join(base, "first")))
+	require.NoError(t, makeDir(filepath.Join(base, "first")))
 	before := count()
 	for i := range 10 {
-		require.NoError(t, Make(filepath.Join(base, fmt.Sprint(i), "a")))
-		require.NoError(t, Make(filepath.Join(base, fmt.Sprint(i), "a")))
-		require.Error(t, Make(filepath.Join(base, strings.Repeat("n", 300))))
+		require.NoError(t, makeDir(filepath.Join(base, fmt.Sprint(i), "a")))
+		require.NoError(t, makeDir(filepath.Join(base, fmt.Sprint(i), "a")))
+		require.Error(t, makeDir(filepath.Join(base, strings.Repeat("n", 300))))
 	}
 	assert.Equal(t, before, count())
 }

@@ -14,9 +14,14 @@ import (
 // Make makes a directory, and the missing ones above it, each of mode 0700, and makes the names of
 // all of them durable, up to the root of their file system, also of those that are there. One that
 // may not be read is passed over. That is what B5 of package backend demands of OpenDir. When it
-// fails it removes what it made.
-func Make(path string) error {
-	var missing []string // the lowest first
+// fails it removes what it made; with unmake, which is never nil, so does who cannot use the directory.
+func Make(path string) (unmake func(), err error) {
+	var missing, made []string // the lowest, and the highest, first
+	unmake = func() {
+		for _, path := range slices.Backward(made) {
+			_ = os.Remove(path) // another process may have put something there
+		}
+	}
 	path = filepath.Clean(path)
 	fi, err := os.Stat(path)
 	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
@@ -26,27 +31,24 @@ func Make(path string) error {
 	}
 	switch {
 	case err != nil:
-		return err
+		return unmake, err
 	case !fi.IsDir():
-		return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+		return unmake, &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
 	}
 	if err := syncAbove(path); err != nil {
-		return err
+		return unmake, err
 	}
-	var made []string
 	for _, path := range slices.Backward(missing) {
 		here, err := makeOne(path)
 		if here {
 			made = append(made, path)
 		}
 		if err != nil {
-			for _, path := range slices.Backward(made) {
-				_ = os.Remove(path) // another process may have put something there
-			}
-			return err
+			unmake()
+			return unmake, err
 		}
 	}
-	return nil
+	return unmake, nil
 }
 
 // makeOne makes a directory in one that is there, and reports whether it did. That one is opened

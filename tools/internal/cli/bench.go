@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +23,8 @@ func (c *cli) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure a log on this machine",
 		Long: "Measure a log on this machine, in a fresh directory below --dir that is removed\n" +
-			"again. One that is killed leaves its directory, bench-…, to be removed by hand.\n" +
+			"again, also by a signal. One that is killed (SIGKILL) leaves its directory, bench-…, to\n" +
+			"be removed by hand.\n" +
 			"Megabytes are 10^6 bytes of values. Exit status: 0 measured; 1 the log lost what it\n" +
 			"had acknowledged; 2 nothing was measured.",
 		Args: noArguments,
@@ -53,6 +56,7 @@ func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err err
 			err = removeErr
 		}
 	}()
+	defer endBySignal(remove)()
 	machine := bench.Describe(scratch)
 	if !asJSON {
 		if err := c.write([]byte(strings.Join(machine.Lines(), "\n") + "\n")); err != nil {
@@ -67,6 +71,30 @@ func (c *cli) inScratch(asJSON bool, run func(dir string) (any, error)) (err err
 		return cannotRun(err)
 	}
 	return c.printResult(result, machine, asJSON)
+}
+
+// endBySignal has a second signal, which ends the process at once, take the directory of the benchmark
+// with it. What it returns takes that back.
+func endBySignal(remove func() error) (stop func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, endingSignals()...)
+	go func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+		}
+		// What is still being written may be made while it is removed.
+		for range 10 {
+			if remove() == nil {
+				break
+			}
+		}
+		os.Exit(exitCannot)
+	}()
+	return func() { signal.Stop(signals); close(done) }
 }
 
 // printResult prints a result as JSON with the machine's keys behind its own, or as lines.

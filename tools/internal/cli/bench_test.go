@@ -71,7 +71,7 @@ func TestHelp(t *testing.T) {
 		"verify":         `(?s)In JSON the "to" of a range.*declared_lost|declared_lost.*In JSON the "to" of a range`,
 		"repair":         `(?s)left, as it is after --dry-run of a damaged log.*In JSON the "to" of a range`,
 		"segments":       `In JSON the "to" of a range`,
-		"bench":          `One that is killed leaves its directory, bench-…`,
+		"bench":          `leaves its directory, bench-…`,
 		"bench read":     `like 1000000, 500M \(10\^6\) or 512MiB \(2\^20\) \(default 256000000\)`,
 		"bench recovery": `like 1000000, 500M`,
 		"bench baseline": `--key-file, --cipher and\n--checksum are there so that`,

@@ -30,15 +30,24 @@ type cli struct {
 	flags globalFlags
 }
 
-// Main runs the command as this process and returns its exit status. A first SIGINT or
-// SIGTERM asks the command to finish; a second one ends it.
+// Main runs the command as this process and returns its exit status. A first SIGINT, SIGTERM or
+// SIGHUP asks the command to finish; a second one ends it.
 func Main() int {
 	// A closed pipe is an error of the write that met it, not the end of the process.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endingSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	return Run(ctx, Streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+}
+
+// endingSignals are those that ask the command to finish; not the one that nohup has ignored.
+func endingSignals() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
 }
 
 // Run runs the command and returns its exit status: 0 done; 1 the log is damaged or
