@@ -182,10 +182,13 @@ func TestBombsAreRefused(t *testing.T) {
 }
 
 // Any bytes decode to just the length asked for, or not at all; nothing is written behind it.
-func fuzzDecompress(f *testing.F, c wal.Codec) {
+func fuzzDecompress(f *testing.F, c wal.Codec) { fuzzDecompressFrom(f, c, c.Name()) }
+
+func fuzzDecompressFrom(f *testing.F, c wal.Codec, name string) {
+	f.Helper()
 	plain, err := os.ReadFile("testdata/golden/plain.txt")
 	require.NoError(f, err)
-	golden, err := os.ReadFile("testdata/golden/" + c.Name() + ".bin")
+	golden, err := os.ReadFile("testdata/golden/" + name + ".bin")
 	require.NoError(f, err)
 	f.Add(golden, len(plain))
 	f.Add(golden[:len(golden)/2], 100)

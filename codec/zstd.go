@@ -31,7 +31,7 @@ func (zstdCodec) Name() string { return "zstd" }
 // as there are processors.
 var (
 	zstdEncoders [maxZstd + 1]func() *zstd.Encoder
-	zstdDecoder  = sync.OnceValue(newZstdDecoder)
+	zstdDecoder  = sync.OnceValue(func() *zstd.Decoder { return newZstdDecoder() })
 )
 
 func init() {
@@ -42,9 +42,11 @@ func init() {
 
 // newZstdEncoder makes an encoder that adds no checksum, for the batch has one. Its frames state
 // their size, and ask no more memory than that of who decodes them.
-func newZstdEncoder(level int) *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevel(level)),
-		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithZeroFrames(true))
+func newZstdEncoder(level int, more ...zstd.EOption) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, append([]zstd.EOption{
+		zstd.WithEncoderLevel(zstd.EncoderLevel(level)),
+		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithZeroFrames(true),
+	}, more...)...)
 	if err != nil { // only for options that it does not know
 		panic(fmt.Sprintf("zstd encoder: %v", err))
 	}
@@ -52,9 +54,11 @@ func newZstdEncoder(level int) *zstd.Encoder {
 }
 
 // newZstdDecoder makes a decoder that writes no further than the room it is given.
-func newZstdDecoder() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxMemory(format.MaxFrame), zstd.WithDecoderMaxWindow(1<<29))
+func newZstdDecoder(more ...zstd.DOption) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, append([]zstd.DOption{
+		zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxMemory(format.MaxFrame), zstd.WithDecoderMaxWindow(1 << 29),
+	}, more...)...)
 	if err != nil { // only for options that it does not know
 		panic(fmt.Sprintf("zstd decoder: %v", err))
 	}
@@ -62,16 +66,22 @@ func newZstdDecoder() *zstd.Decoder {
 }
 
 func (c zstdCodec) Compress(dst, src []byte) []byte {
+	return encodeWith(zstdEncoders[c.level](), dst, src)
+}
+
+func encodeWith(e *zstd.Encoder, dst, src []byte) []byte {
 	start := len(dst)
-	dst = zstdEncoders[c.level]().EncodeAll(src, room(dst, len(src)))
+	dst = e.EncodeAll(src, room(dst, len(src)))
 	if len(dst)-start >= len(src) {
 		return nil
 	}
 	return dst
 }
 
-func (zstdCodec) Decompress(dst, src []byte) error {
-	out, err := zstdDecoder().DecodeAll(src, dst[:0:len(dst)])
+func (zstdCodec) Decompress(dst, src []byte) error { return decodeWith(zstdDecoder(), dst, src) }
+
+func decodeWith(d *zstd.Decoder, dst, src []byte) error {
+	out, err := d.DecodeAll(src, dst[:0:len(dst)])
 	if err != nil {
 		return err
 	}

@@ -15,18 +15,22 @@ import (
 // group. The race detector makes sync.Pool forget, so this is not for it.
 func TestAppendAllocatesNothing(t *testing.T) {
 	for name, opts := range map[string][]wal.Option{
-		"always":    {wal.WithFsyncMode(wal.FsyncAlways)},
-		"batch":     {wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1, 1, 0)},
-		"periodic":  {wal.WithFsyncMode(wal.FsyncPeriodic)},
-		"std locks": {wal.WithStdLocks(true)},
-		"codec":     {withZeros},
-		"keys":      {withKeys},
-		"both":      {withZeros, withKeys},
+		"always":     {wal.WithFsyncMode(wal.FsyncAlways)},
+		"batch":      {wal.WithFsyncMode(wal.FsyncBatch), wal.WithBatchLimits(1, 1, 0)},
+		"periodic":   {wal.WithFsyncMode(wal.FsyncPeriodic)},
+		"std locks":  {wal.WithStdLocks(true)},
+		"codec":      {withZeros},
+		"keys":       {withKeys},
+		"both":       {withZeros, withKeys},
+		"dictionary": {withPrimable, withKeys},
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newDisk(t, sim.Options{NoTrace: true, Depth: 4})
 			m := open(t, disk, append(opts, wal.WithSegmentSize(256<<20), wal.WithBufferSize(1<<20))...)
 			p := partition(t, m, "t", 0)
+			if name == "dictionary" {
+				setDictionary(t, m, "t", "hello")
+			}
 			one := []wal.Record{{Key: []byte("key"), Value: make([]byte, 1000), Headers: []wal.Header{{Key: "h", Value: []byte("v")}}}}
 			many := make([]wal.Record, 50)
 			for i := range many {

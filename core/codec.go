@@ -145,8 +145,8 @@ type decoding struct{ opened, raw []byte }
 // decode returns the records of a batch as they were encoded: the data itself or, if that is
 // compressed or encrypted, memory of m; of nobody else if m is nil.
 //
-// Its error wraps ErrKey, ErrCodec, ErrRecordTooLarge, ErrNotEncrypted, or format.ErrCorrupt, which
-// alone is damage.
+// Its error wraps ErrKey, ErrCodec, ErrDictionary, ErrRecordTooLarge, ErrNotEncrypted, or
+// format.ErrCorrupt, which alone is damage of the batch.
 func (c *config) decode(m *decoding, b *stored) ([]byte, error) {
 	if b.Codec == format.CodecNone && !c.sealedOnly {
 		return b.data, nil
@@ -167,14 +167,20 @@ func (c *config) decode(m *decoding, b *stored) ([]byte, error) {
 	if id == format.CodecNone {
 		return data, nil
 	}
-	codec := c.codecByID(id)
-	if codec == nil {
+	codec, by := c.codecByID(id), c.primerFor(id)
+	if codec == nil && by == nil {
 		return nil, &CodecError{Offset: b.Base, ID: id, Name: codecName(id)}
 	}
 	// A few bytes may claim to be gigabytes: nothing is reserved for what no append has made.
 	if b.RawLength > c.maxRecord+moveBatch {
 		return nil, fmt.Errorf("%w: batch at offset %d: %d bytes decompressed (the limit is %d): raise WithMaxRecordSize to read it",
 			ErrRecordTooLarge, b.Base, b.RawLength, c.maxRecord)
+	}
+	if by != nil {
+		var err error
+		if codec, err = c.primedFor(b, by, data); err != nil {
+			return nil, err
+		}
 	}
 	m.raw = sized(m.raw, int(b.RawLength))
 	if err := codec.Decompress(m.raw, data); err != nil {

@@ -132,6 +132,7 @@ type config struct {
 	cipher       Cipher           // nil: AES
 	sealedOnly   bool
 	ring         keyring
+	dictionaries dictionaries
 
 	set map[string]bool // variables that an option has set
 }

@@ -46,12 +46,15 @@ func (p *Partition) begin(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.unmade.m.makeDedicated(s)
+	err = s.unmade.m.makeDedicated(p)
+	r.codec = p.primed(r.codec) // the log may have brought a dictionary
+	return err
 }
 
-// makeDedicated makes the log of one partition. One that cannot be made or started leaves its number,
+// makeDedicated makes the log of a partition, with the dictionary that its topic has in use. One that cannot be made or started leaves its number,
 // and its directory, for the next, and may be tried again.
-func (m *Manager) makeDedicated(s *shard) error {
+func (m *Manager) makeDedicated(p *Partition) error {
+	s := p.shard
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.isMade() { // by another append
@@ -64,7 +67,12 @@ func (m *Manager) makeDedicated(s *shard) error {
 		return err
 	}
 	if err := s.start(); err != nil {
+		m.cfg.dictionaries.leave(s)
 		return errors.Join(err, s.release())
+	}
+	if d := m.inUse[p.topic]; d != nil && m.bringDictionary(s, d) {
+		s.filed = map[string]*dictionary{p.topic: d}
+		p.dictionary.Store(d)
 	}
 	m.dedicated++
 	m.shards = append(m.shards, s)

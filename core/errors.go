@@ -57,6 +57,9 @@ var (
 	// ErrCodec: the records are compressed with a codec that this program does not have. They
 	// are not damaged: a program that has it reads them.
 	ErrCodec = errors.New("codec is not part of this program")
+	// ErrDictionary: the records are compressed with a dictionary that is missing or damaged; what is
+	// returned is a *DictionaryError. It comes with ErrDamaged.
+	ErrDictionary = errors.New("dictionary is missing or damaged")
 	// ErrMember: the logs of a data directory are not those that belong together.
 	ErrMember = errors.New("the logs of the data directory do not belong together")
 	// ErrKey: the records are encrypted, and there is no key for them, or the wrong one. They are

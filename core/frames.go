@@ -95,6 +95,8 @@ type frameReader struct {
 	decoding decoding
 	// unchecked counts the batches whose contents cannot be looked at here.
 	unchecked int64
+	// lacking counts the batches whose dictionary is missing or damaged, by its id.
+	lacking map[uint32]int64
 	// rising takes any LSN that is not below the next one: a repaired segment.
 	rising bool
 
@@ -201,8 +203,16 @@ func (r *frameReader) checkContents(e format.Entry, lsn uint64, data []byte) err
 	return checkRecords(e, raw)
 }
 
-// onlyDamage passes on an error of decode if that is damage, else counts it.
+// onlyDamage passes on an error of decode if that is damage of the batch, else counts it.
 func (r *frameReader) onlyDamage(err error) error {
+	var dict *DictionaryError
+	if errors.As(err, &dict) { // the batch is sound, and stays
+		if r.lacking == nil {
+			r.lacking = map[uint32]int64{}
+		}
+		r.lacking[dict.Dictionary]++
+		return nil
+	}
 	if errors.Is(err, format.ErrCorrupt) {
 		return err
 	}

@@ -96,6 +96,9 @@ func (m *Manager) newShard(name string, dir backend.Dir) *shard {
 		mu: newAppendLock(m.cfg.stdLocks), pool: newBufferPool(m.cfg.bufferPool),
 	}
 	s.commit.s = s
+	if dir != nil {
+		m.cfg.dictionaries.join(s)
+	}
 	return s
 }
 
@@ -285,6 +288,7 @@ func (m *Manager) makeLog(s *shard, kind format.MemberKind, number uint32) error
 	if err := m.settle(s, kind, number); err != nil {
 		return errors.Join(err, dir.Close())
 	}
+	m.cfg.dictionaries.join(s)
 	return nil
 }
 

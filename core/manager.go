@@ -44,6 +44,9 @@ type Manager struct {
 	whole      bool     // there is a member file of the main log
 	closed     bool
 	closing    sync.Once
+	// inUse are the dictionaries that appends are compressed with, by topic.
+	inUse             map[string]*dictionary
+	settingDictionary sync.Mutex
 }
 
 type partitionKey struct {
@@ -122,6 +125,9 @@ func (m *Manager) open() error {
 		}
 		tornTail += s.count.tornTail.Load()
 	}
+	if !m.cfg.readOnly {
+		m.startDictionaries()
+	}
 	if tornTail > 0 && !m.cfg.readOnly { // beside a writer it may be a frame that is just being written
 		m.cfg.logger.Info("cut off what a crash left unfinished", "bytes", tornTail)
 	}
@@ -187,6 +193,7 @@ func (m *Manager) Partition(topic string, partition int32) (*Partition, error) {
 		return nil, err
 	}
 	p = &Partition{topic: topic, num: partition, shard: s}
+	p.dictionary.Store(s.filed[topic])
 	m.partitions[key] = p
 	return p, nil
 }

@@ -131,18 +131,18 @@ func (k *keeper) moveExtent(p *Partition, e extent, truncations uint64) error {
 }
 
 // moved fills in the request for what is to be moved next of an extent, and returns its records.
-// A batch whose codec is not there is moved as it is stored, and has none.
+// A batch whose codec or dictionary is not there is moved as it is stored, and has none.
 func (c *cursor) moved(r *request, e extent) (records []Record, err error) {
 	r.entry = format.Entry{Kind: format.KindData, Flags: format.FlagMoved, Base: c.next, MaxTimestamp: math.MinInt64}
-	r.codec = c.p.shard.cfg.codecFor(c.p.topic)
+	r.codec = c.p.primed(c.p.shard.cfg.codecFor(c.p.topic))
 	for c.next < e.end && r.entry.RawLength < moveBatch {
 		rec, err := c.record()
 		switch {
 		case errors.Is(err, io.EOF) || errors.Is(err, ErrOffsetOutOfRange):
 			return nil, errStaleMove
-		case errors.Is(err, ErrCodec) && len(records) > 0:
+		case unreadable(err) && len(records) > 0:
 			return records, nil
-		case errors.Is(err, ErrCodec) && c.pending[0].Base == c.next && c.pending[0].End() <= e.end:
+		case unreadable(err) && c.pending[0].Base == c.next && c.pending[0].End() <= e.end:
 			return nil, c.movedAsStored(r)
 		case err != nil: // of a part of a batch whose codec is not there too
 			return nil, err
@@ -156,7 +156,10 @@ func (c *cursor) moved(r *request, e extent) (records []Record, err error) {
 	return records, nil
 }
 
-// movedAsStored fills in the request for a whole batch whose codec is not there. If it is sealed
+// unreadable reports whether a batch is sound, and its codec or its dictionary is not there.
+func unreadable(err error) bool { return errors.Is(err, ErrCodec) || errors.Is(err, ErrDictionary) }
+
+// movedAsStored fills in the request for a whole batch whose codec or dictionary is not there. If it is sealed
 // it is sealed anew, for its copy stands elsewhere.
 func (c *cursor) movedAsStored(r *request) error {
 	b := c.pending[0]

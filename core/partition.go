@@ -31,6 +31,8 @@ type Partition struct {
 	// producers are those that number their records, onceLSN the LSN of the newest append of one.
 	producers producers
 	onceLSN   uint64
+	// dictionary is what appends are compressed with, by a codec that it is for; nil for none.
+	dictionary atomic.Pointer[dictionary]
 
 	// The acknowledged side: what readers see.
 	mu       sync.RWMutex
@@ -151,7 +153,7 @@ func (p *Partition) AppendWith(ctx context.Context, c Codec, records ...Record) 
 	if err != nil {
 		return Ack{}, err
 	}
-	r.codec = c
+	r.codec = p.primed(c)
 	return p.send(ctx, r, records)
 }
 
@@ -206,12 +208,20 @@ func (p *Partition) Sync(ctx context.Context) error { return p.shard.sync(ctx) }
 
 func (p *Partition) String() string { return fmt.Sprintf("%s/%d", p.topic, p.num) }
 
+// primed returns a codec with the dictionary in use, if it is one that this is for.
+func (p *Partition) primed(c Codec) Codec {
+	if d := p.dictionary.Load(); d != nil && c != nil {
+		return d.prime(c)
+	}
+	return c
+}
+
 // request checks and measures records.
 func (p *Partition) request(records []Record) (request, error) {
 	if p == nil || p.shard == nil {
 		return request{}, fmt.Errorf("%w: the partition is none: it comes from Manager.Partition or Lookup", ErrInvalid)
 	}
-	r := request{part: p, at: -1, start: time.Now(), codec: p.shard.cfg.codecFor(p.topic)}
+	r := request{part: p, at: -1, start: time.Now(), codec: p.primed(p.shard.cfg.codecFor(p.topic))}
 	if len(records) == 0 {
 		return r, fmt.Errorf("%w: append of no records", ErrInvalid)
 	}

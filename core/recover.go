@@ -42,7 +42,8 @@ type recovery struct {
 	badMarker  *refused
 	flaws      []flaw
 	tornTail   int64
-	unchecked  int64 // batches whose contents could not be looked at
+	unchecked  int64            // batches whose contents could not be looked at
+	lacking    map[uint32]int64 // batches whose dictionary is missing or damaged, by its id
 	partitions map[uint32]*Partition
 
 	// What entries were lost, and where their partitions stood.
@@ -89,6 +90,7 @@ func (r *recovery) run() error {
 		return err
 	}
 	r.numbers = numbers
+	r.lacking = map[uint32]int64{}
 	r.partitions, r.seen = map[uint32]*Partition{}, map[uint32]uint64{}
 	r.begun, r.starts, r.losing = map[uint32]beginning{}, map[startKey]start{}, map[uint32]int{}
 	// A process may have died between giving a segment its name and making that durable. A

@@ -50,6 +50,9 @@ func (r *recovery) scanAll() error {
 			r.flaws = append(r.flaws, sc.flaws...)
 			r.tornTail += sc.tornTail
 			r.unchecked += sc.reader.unchecked
+			for id, n := range sc.reader.lacking {
+				r.lacking[id] += n
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -55,6 +55,9 @@ const repairRounds = 16
 // durable, and takes the place of the damaged one once that is durable in the quarantine.
 // So a repair that a crash or ctx interrupts can be run again.
 //
+// A damaged or missing copy of a dictionary is made anew from the other one. With neither the batches that
+// need it stay, and can be read once a copy is put back.
+//
 // It uses no keys: encrypted records are kept as they are wherever their checksum is good.
 //
 // It returns, wrapped, ErrInvalid without a quarantine, ErrQuarantine if that cannot be used,
@@ -180,6 +183,9 @@ func (p *repairer) round(n int) (done bool, err error) {
 		done, err = p.logs(x)
 	} else {
 		done = true
+	}
+	if done && err == nil {
+		err = p.dictionaries(x)
 	}
 	return done, errors.Join(err, x.close())
 }

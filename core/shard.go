@@ -63,14 +63,16 @@ type shard struct {
 	// several. Who holds it may take the lock of a partition, not that of a segment.
 	showing sync.RWMutex
 
-	segments  segmentList
-	retired   []*segment // of an earlier view of a reader, see rebuild; guarded by Manager.mu
-	footers   footerCache
-	prepare   preparer
-	keeper    keeper
-	id        format.LogID
-	sealer    *sealer // nil: what is appended is not encrypted
-	marker    bool    // a close marker stands and is to be consumed
+	segments segmentList
+	retired  []*segment // of an earlier view of a reader, see rebuild; guarded by Manager.mu
+	footers  footerCache
+	prepare  preparer
+	keeper   keeper
+	id       format.LogID
+	sealer   *sealer // nil: what is appended is not encrypted
+	// filed are the dictionaries in use that the log has, by topic; guarded by Manager.mu.
+	filed     map[string]*dictionary
+	marker    bool // a close marker stands and is to be consumed
 	alignment int64
 	damage    []Damage
 	pool      *bufferPool

@@ -41,7 +41,8 @@ type Report struct {
 //
 // What is encrypted is decrypted too where the key is there (WithKeys). Keys that were given and do not fit
 // all segments are an error that wraps ErrKey; the Report on the rest is there with it. Key files are
-// not looked at: they repeat what the segments hold.
+// not looked at: they repeat what the segments hold. Both copies
+// of each dictionary are.
 //
 // What it cannot find: a damaged footer of a log that was not closed cleanly, unless only
 // some bits of it differ. The footer repeats what the frames say; nothing is lost by it.
@@ -50,7 +51,11 @@ func Verify(ctx context.Context, dir string, opts ...Option) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.report(), errors.Join(x.fitKeys(), x.close())
+	report := x.report()
+	damage, err := x.dictionaryDamage()
+	report.Damage = append(report.Damage, damage...)
+	report.OK = len(report.Damage) == 0
+	return report, errors.Join(err, x.fitKeys(), x.close())
 }
 
 // fitKeys tells whether the keys that were given fit all segments.

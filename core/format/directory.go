@@ -91,6 +91,8 @@ const (
 	CodecZstd
 	// CodecS2 is an S2 block.
 	CodecS2
+	// CodecZstdDict is a Zstandard frame that names the dictionary it was compressed with.
+	CodecZstdDict
 )
 
 // CodecName returns the name of a codec that the format knows, "" of another one.
@@ -104,6 +106,8 @@ func CodecName(id uint8) string {
 		return "zstd"
 	case CodecS2:
 		return "s2"
+	case CodecZstdDict:
+		return "zstd-dict"
 	}
 	return ""
 }

@@ -184,7 +184,7 @@ func TestDocumentedLimits(t *testing.T) {
 	want := map[string]int{
 		"header block": HeaderSize, "smallest alignment": MinAlignment, "largest alignment": MaxAlignment,
 		"frame header": FrameHeaderSize, "directory entry": EntrySize, "longest frame": MaxFrame,
-		"longest topic": MaxTopic, "longest wrapped key": MaxWrappedKey, "trailer": TrailerSize, "close marker": MarkerSize,
+		"longest topic": MaxTopic, "longest wrapped key": MaxWrappedKey, "longest dictionary": MaxDictionary, "trailer": TrailerSize, "close marker": MarkerSize,
 		"member file": MemberSize,
 	}
 	got := map[string]int{}

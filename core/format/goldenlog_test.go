@@ -214,5 +214,6 @@ func goldenFiles() map[string][]byte {
 
 		goldenKeyFile: AppendKeyFile(nil, &goldenKey),
 		goldenSealed:  goldenSealedBatch(),
+		goldenDict:    AppendDictionary(nil, &goldenDictionary),
 	}
 }

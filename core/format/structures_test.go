@@ -32,6 +32,9 @@ func goldenStructures(t *testing.T) map[string]structure {
 	marker, repaired, member := golden(t, goldenClose), golden(t, goldenFixed), golden(t, goldenOther)
 	keyFile, sealed := golden(t, goldenKeyFile), golden(t, goldenSealed)
 	keyEnd := len(keyFile) - 4
+	dict := golden(t, goldenDict)
+	dictKey := 36 + len("orders")
+	dictData := dictKey + KeySize(&goldenKey)
 	link1 := join(u64(1), u64(5632), u64(4), u32(0x6356ca48))
 	const (
 		body    = 40 + 34 // in the repaired footer: its only partition up to the runs
@@ -98,6 +101,12 @@ func goldenStructures(t *testing.T) map[string]structure {
 		"Key file": {keyFile, []field{
 			{"magic", []byte("CHRNKKEY")}, {"version", u16(1)}, {"zero", make([]byte, 6)}, {"key", keyFile[16:keyEnd]},
 			{"CRC", u32(uint64(CRC(keyFile[:keyEnd])))},
+		}},
+		"Dictionary file": {dict, []field{
+			{"magic", []byte("CHRNKDCT")}, {"version", u16(1)}, {"codec", u8(0x84)}, {"zero 1", u8(0)}, {"dictionary id", u32(0x0a0b0c0d)},
+			{"number", u64(3)}, {"raw length", u32(12)}, {"length", u32(44)}, {"topic size", u16(6)}, {"zero 2", u16(0)},
+			{"topic", []byte("orders")}, {"key", dict[dictKey:dictData]}, {"dictionary", dict[dictData : dictData+44]},
+			{"CRC", u32(uint64(CRC(dict[:dictData+44])))},
 		}},
 		"Sealed batch": {sealed, []field{
 			{"key id", []byte("\xb0\xb1\xb2\xb3\xb4\xb5\xb6\xb7")}, {"counter", u64(0x0102030405060708)},

@@ -91,7 +91,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	c.flags.register(root.PersistentFlags())
 	root.AddCommand(
 		c.appendCommand(), c.readCommand(), c.lsCommand(), c.segmentsCommand(),
-		c.verifyCommand(), c.repairCommand(), c.dumpCommand(), c.truncateCommand(),
+		c.verifyCommand(), c.repairCommand(), c.dumpCommand(), c.truncateCommand(), c.trainDictCommand(),
 		c.backendsCommand(), c.envCommand(), c.benchCommand(),
 	)
 	return root

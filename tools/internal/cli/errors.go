@@ -102,6 +102,7 @@ func (c *cli) advise(err error) string {
 		{wal.ErrQuarantine, "give another directory as --quarantine"},
 		{wal.ErrLocked, "stop the process that writes to it, or use a read-only command"},
 		{wal.ErrKey, "give the log's key with --key-file"},
+		{wal.ErrDictionary, "chronik-wal verify tells more; what was appended with another dictionary, or none, can be read by --from"},
 		{wal.ErrNotLog, "check --dir; append makes a new log"},
 		{wal.ErrNoPartition, "chronik-wal ls shows what there is"},
 		{syscall.EROFS, "read-only commands work there; to write, mount it writable"},
