@@ -70,3 +70,32 @@ func TestCloseMarkerSaysNothingOfLaterSegments(t *testing.T) {
 	require.Positive(t, both, "a crash came between the next segment and the end of the marker")
 	require.NoError(t, m.Close())
 }
+
+// A crash that tears a sector of a footer may leave one that differs from what it must be in a few bits only. That
+// is no damage, and the log goes on; it is where the log was closed with that footer.
+func TestTornFooterOfAFewBits(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	m := open(t, disk, small)
+	appendValues(t, partition(t, m, "t", 0), 150)
+	require.NoError(t, m.Close())
+	require.Greater(t, len(names(disk, ".wal")), 2)
+	at, n, err := footerRange(disk, 2)
+	require.NoError(t, err)
+	for _, byteAt := range []int64{at, at + n/2, at + n - 1} {
+		closed := disk.Clone()
+		require.NoError(t, closed.FlipBit(segmentFile(2), byteAt, 3))
+		torn := closed.Clone()
+		require.NoError(t, torn.Delete(dataDir+"/close.marker"))
+
+		report := verify(t, closed)
+		require.Len(t, report.Damage, 1)
+		require.Contains(t, report.Damage[0].String(), "footer has changed")
+		report = verify(t, torn)
+		require.Empty(t, report.Damage, "byte %d", byteAt)
+		require.EqualValues(t, 150, report.Records)
+		m := open(t, torn, small)
+		appendValues(t, lookup(t, m, "t", 0), 1)
+		require.NoError(t, m.Close())
+		require.Empty(t, verify(t, torn).Damage)
+	}
+}

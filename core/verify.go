@@ -44,8 +44,8 @@ type Report struct {
 // not looked at: they repeat what the segments hold. Both copies
 // of each dictionary are.
 //
-// What it cannot find: a damaged footer of a log that was not closed cleanly, unless only
-// some bits of it differ. The footer repeats what the frames say; nothing is lost by it.
+// What it cannot find: a damaged footer of a segment that the log was not closed cleanly with, since a crash may
+// leave the same. The footer repeats what the frames say; nothing is lost by it.
 func Verify(ctx context.Context, dir string, opts ...Option) (*Report, error) {
 	x, err := examine(ctx, dir, opts, func(r *recovery) { r.looks = true })
 	if err != nil {

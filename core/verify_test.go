@@ -170,16 +170,24 @@ func truncateBy(d *sim.Disk, number int, n int64) error {
 }
 
 func zeroFooter(d *sim.Disk, number int) error {
-	var at, n int64
+	at, n, err := footerRange(d, number)
+	if err != nil {
+		return err
+	}
+	return d.Zero(segmentFile(number), at, n)
+}
+
+// footerRange returns where a segment's footer stands and how long it is.
+func footerRange(d *sim.Disk, number int) (at, n int64, err error) {
 	for i, err := range wal.Dump(bg, dataDir, wal.DumpOptions{Segment: uint64(number)}, repairOptions(d)...) {
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		if i.Kind == wal.DumpFooter {
 			at, n = i.Position, i.Length
 		}
 	}
-	return d.Zero(segmentFile(number), at, n)
+	return at, n, nil
 }
 
 func TestVerifyDamage(t *testing.T) {
