@@ -34,10 +34,15 @@ func (p *part) firstLSN() uint64 {
 	return math.MaxUint64
 }
 
-// begins is an LSN before which all stood that the partition held when the segment began.
+// begins is an LSN before which all stood that the partition held when the segment began. In a segment that a
+// repair made anew that may be said in the segment itself: its declarations can be made anew too.
 func (p *part) begins(g *segment) uint64 {
-	if lsn := p.firstLSN(); g.guessed && p.declared == 0 && lsn < math.MaxUint64 {
-		return lsn // where the segment began nobody knows
+	lsn := p.firstLSN()
+	switch {
+	case lsn < math.MaxUint64 && (g.rebuilt || g.guessed && p.declared == 0): // or nobody knows where the segment began
+		return lsn
+	case g.rebuilt:
+		return g.lastLSN.Load() + 1
 	}
 	return max(p.declared, g.FirstLSN)
 }

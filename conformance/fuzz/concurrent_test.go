@@ -65,8 +65,10 @@ const stepKinds = 16
 func (w *world) step(t *testing.T, kind, x byte) {
 	part := int(kind>>4) % partitions
 	switch kind % stepKinds {
-	case 0, 1, 2, 3:
+	case 0, 1, 2:
 		w.append(t, part, 1+int(x>>6), int(x%8), 0)
+	case 3:
+		w.appendOnce(t, part, 1+int(x>>6), int(x%8), x&0x08 != 0)
 	case 4:
 		w.append(t, part, 1, int(x%4), int64(x>>2))
 	case 5:

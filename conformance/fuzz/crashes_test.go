@@ -122,7 +122,7 @@ func (w *world) recovered(t tester, disk *sim.Disk) []state {
 	require.NoError(t, err)
 	for i := range list {
 		if p, err := m.Lookup("t", int32(i)); err == nil {
-			list[i], err = readState(p)
+			list[i], err = readState(p, w.parts[i].producer)
 			require.NoError(t, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend/sim"
+
+	"github.com/chronik-go/wal/conformance/internal/numbered"
 )
 
 // bubble makes rapid forget that it runs a test in a synctest bubble, where nobody may
@@ -58,6 +60,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				w.append(t, which(t), 1, 4, 0)
 			}
 		},
+		"append once": func(t *rapid.T) {
+			w.appendOnce(t, which(t), rapid.IntRange(1, 4).Draw(t, "records"), size(t), rapid.Bool().Draw(t, "again"))
+		},
 		"transaction": func(t *rapid.T) {
 			w.transact(t, which(t), rapid.IntRange(2, 5).Draw(t, "appends"), size(t))
 		},
@@ -99,7 +104,8 @@ func TestModelCanFail(t *testing.T) {
 	add(h.now().appended(5, list(3)))
 	add(h.now().cutBefore(1))
 	add(h.now().cutAfter(3))
-	require.Equal(t, "offsets 1 to 3: 1=2", h.now().String())
+	add(h.now().once(7, list(4)))
+	require.Equal(t, "number 8 is due, offsets 1 to 4: 1=2 4=4", h.now().String())
 	for i, s := range h.states {
 		n, err := h.find(0, s)
 		require.NoError(t, err)
@@ -111,7 +117,9 @@ func TestModelCanFail(t *testing.T) {
 	half.records, half.next = half.records[:1], 1
 	other := h.states[1]
 	other.records = list(1, 7)
-	for _, s := range []state{half, other, {next: 2}} {
+	unnumbered := h.now()
+	unnumbered.row = numbered.Row{}
+	for _, s := range []state{half, other, {next: 2}, unnumbered} {
 		_, err := h.find(0, s)
 		require.ErrorContains(t, err, "as it never was")
 	}

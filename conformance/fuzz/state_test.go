@@ -6,12 +6,15 @@ import (
 	"strings"
 
 	wal "github.com/chronik-go/wal/core"
+
+	"github.com/chronik-go/wal/conformance/internal/numbered"
 )
 
 // state is what a partition holds: as simple as it can be.
 type state struct {
 	first, next int64
 	records     []placed
+	row         numbered.Row // of the partition's producer
 }
 
 // placed is a record at its offset. All of a record follows from its number and its size.
@@ -36,6 +39,13 @@ func (s state) appended(at int64, list []placed) state {
 	return s
 }
 
+// once returns the state after an append of records that the producer numbers.
+func (s state) once(sequence int64, list []placed) state {
+	after := s.appended(-1, list)
+	after.row = s.row.Append(sequence, after.next-int64(len(list)), len(list))
+	return after
+}
+
 // cutBefore returns the state after TruncateBefore.
 func (s state) cutBefore(at int64) state {
 	if s.first = max(s.first, at); s.first > s.next {
@@ -50,6 +60,7 @@ func (s state) cutBefore(at int64) state {
 // cutAfter returns the state after TruncateAfter.
 func (s state) cutAfter(at int64) state {
 	s.next = at + 1
+	s.row = s.row.Cut(s.next)
 	n := len(s.records)
 	for n > 0 && s.records[n-1].offset > at {
 		n--
@@ -59,20 +70,28 @@ func (s state) cutAfter(at int64) state {
 }
 
 func (s state) equal(o state) bool {
-	return s.first == o.first && s.next == o.next && slices.Equal(s.records, o.records)
+	due, known := s.row.Next()
+	dueToo, knownToo := o.row.Next()
+	return s.first == o.first && s.next == o.next && due == dueToo && known == knownToo && slices.Equal(s.records, o.records)
 }
 
 func (s state) String() string {
 	text := fmt.Sprintf("offsets %d to %d:", s.first, s.next-1)
+	if due, known := s.row.Next(); known {
+		text = fmt.Sprintf("number %d is due, ", due) + text
+	}
 	for _, r := range s.records {
 		text += fmt.Sprintf(" %d=%d", r.offset, r.number)
 	}
 	return text
 }
 
-// readState reads a partition. Anything but whole records is an error.
-func readState(p *wal.Partition) (s state, err error) {
+// readState reads a partition, and what it knows of a producer. Anything but whole records is an error.
+func readState(p *wal.Partition, producer uint64) (s state, err error) {
 	s = state{first: p.FirstOffset(), next: p.NextOffset()}
+	if due, ok := p.NextSequence(producer); ok {
+		s.row = numbered.Row{Sequence: due - 1, Base: -1, Count: 1} // more it does not tell
+	}
 	for r, err := range p.Read(bg, s.first) {
 		if err != nil {
 			return s, err
@@ -94,6 +113,8 @@ type history struct {
 	// acked is up to where operations are known to be acknowledged, durable up to where
 	// they must survive any crash, seen what a reader was shown: indexes into states.
 	acked, durable, seen int
+	// producer numbers records.
+	producer uint64
 }
 
 func (h *history) now() state { return h.states[len(h.states)-1] }
@@ -113,7 +134,16 @@ func (h *history) find(from int, got state) (int, error) {
 	return 0, fmt.Errorf("%s is as it never was: %v; it should be %v", h.name, got, h.now())
 }
 
-// restart makes what a crash has left the beginning.
+// restart makes what a crash has left the beginning: the state that is as what was read. Where there are several,
+// and each says something else of the producer, there is a new one from now on.
 func (h *history) restart(got state) {
-	h.states, h.acked, h.durable, h.seen = []state{got}, 0, 0, 0
+	left := got
+	left.row = numbered.Row{}
+	first, last := h.span(0, got)
+	if first >= 0 && h.states[first].row == h.states[last].row {
+		left.row = h.states[first].row
+	} else {
+		h.producer++
+	}
+	h.states, h.acked, h.durable, h.seen = []state{left}, 0, 0, 0
 }

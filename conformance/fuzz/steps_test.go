@@ -45,6 +45,11 @@ func (w *world) append(t tester, i, count, size int, skip int64) {
 		}
 		return p.AppendAsync(bg, records...)
 	}
+	w.send(t, h, after, offset, send)
+}
+
+// send submits an append that is to get an offset and to lead to a state.
+func (w *world) send(t tester, h *history, after state, offset int64, send func() (wal.Ack, error)) {
 	if w.noWait { // it says at once whether there is space
 		ack, err := send()
 		if errors.Is(err, wal.ErrBackpressure) {
@@ -59,8 +64,8 @@ func (w *world) append(t tester, i, count, size int, skip int64) {
 		if err != nil {
 			return err
 		}
-		if ack.Offset() != offset {
-			return fmt.Errorf("offset %d, should be %d", ack.Offset(), offset)
+		if ack.Offset() != offset || ack.Duplicate() {
+			return fmt.Errorf("offset %d, should be %d; taken for a duplicate: %v", ack.Offset(), offset, ack.Duplicate())
 		}
 		return ack.Wait(bg)
 	})
@@ -127,7 +132,7 @@ func (w *world) reopen(t tester) {
 	for i, h := range w.parts {
 		var got state
 		if p, err := w.m.Lookup("t", int32(i)); err == nil {
-			got, err = readState(p)
+			got, err = readState(p, h.producer)
 			require.NoError(t, err)
 		}
 		require.True(t, got.equal(h.now()), "%s: %v after a clean close, should be %v", h.name, got, h.now())

@@ -90,7 +90,7 @@ const partitions = 4
 func newWorld(t tester, s setup) *world {
 	w := &world{setup: s, parts: map[int]*history{}}
 	for i := range partitions {
-		w.parts[i] = &history{name: fmt.Sprintf("t/%d", i), states: []state{{}}}
+		w.parts[i] = &history{name: fmt.Sprintf("t/%d", i), states: []state{{}}, producer: 1}
 	}
 	w.disk = sim.New(sim.Options{Depth: s.depth, Alignment: s.alignment, Seed: s.seed, PreferWritten: s.written})
 	w.open(t)
@@ -219,7 +219,7 @@ func (w *world) compare(t tester, m *wal.Manager, durable bool) {
 		var got state
 		p, err := m.Lookup("t", int32(i))
 		if err == nil {
-			got, err = readState(p)
+			got, err = readState(p, h.producer)
 			require.NoError(t, err)
 		} else {
 			require.ErrorIs(t, err, wal.ErrNoPartition)

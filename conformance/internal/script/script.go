@@ -177,7 +177,7 @@ func (p Plan) Op(producer, index int, s State) Op {
 // once makes an append one whose records are numbered.
 func (o Op) once(s State, r *rand.Rand) Op {
 	o.Kind, o.Again = Once, r.IntN(3) == 0
-	next, known := s.NextSequence()
+	next, known := s.Row.Next()
 	if o.Sequence, o.Fresh = next, !known; o.Fresh {
 		o.Sequence = o.id.pack(0)
 	}

@@ -55,7 +55,7 @@ func TestStatesAreTheLogs(t *testing.T) {
 				pairs = append(pairs, r)
 			}
 			next, known := part.NextSequence(1)
-			wantNext, wantKnown := s.NextSequence()
+			wantNext, wantKnown := s.Row.Next()
 			require.Equal(t, wantKnown, known, "%v, %v", p, o)
 			if known {
 				require.Equal(t, wantNext, next, "%v, %v", p, o)

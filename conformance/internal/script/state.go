@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	wal "github.com/chronik-go/wal/core"
+
+	"github.com/chronik-go/wal/conformance/internal/numbered"
 )
 
 // State is what a partition holds: its records in the order of their offsets, which lie from
@@ -14,7 +16,8 @@ type State struct {
 	First, Next int64
 	records     []placed
 	pair        []placed
-	row         row
+	// Row is what the partition knows of its producer.
+	Row numbered.Row
 }
 
 // placed is a record at its offset.
@@ -38,7 +41,7 @@ func (s State) After(o Op) State {
 		}
 		s.Next = base + int64(o.Count)
 		if o.Kind == Once {
-			s.row = s.row.once(o, base)
+			s.Row = s.Row.Append(o.Sequence, base, o.Count)
 		}
 	case TruncateBefore:
 		s.First = max(s.First, o.At)
@@ -47,7 +50,7 @@ func (s State) After(o Op) State {
 		}
 	case TruncateAfter:
 		s.Next = o.At + 1
-		s.row = s.row.cut(s.Next)
+		s.Row = s.Row.Cut(s.Next)
 		n := len(s.records)
 		for n > 0 && s.records[n-1].offset > o.At {
 			n--

@@ -121,7 +121,7 @@ type contents struct {
 
 // numbers tells how what the partition knows of its producer differs from a state, "" if it does not.
 func (c contents) numbers(s script.State) string {
-	if next, known := s.NextSequence(); c.known != known || known && c.sequence != next {
+	if next, known := s.Row.Next(); c.known != known || known && c.sequence != next {
 		return fmt.Sprintf("its producer goes on with %d (known: %v), not %d (known: %v)", c.sequence, c.known, next, known)
 	}
 	return ""

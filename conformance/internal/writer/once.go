@@ -15,7 +15,7 @@ func id(producer int) uint64 { return uint64(producer) + 1 }
 // repeat appends the last records that were numbered again, as one does that was not told what became
 // of them: the log has to know them.
 func (p *producer) repeat(ctx context.Context, s script.State) error {
-	sequence, offset, n := s.Repeatable(3)
+	sequence, offset, n := s.Row.Last(3)
 	if n == 0 {
 		return nil
 	}
