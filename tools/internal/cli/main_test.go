@@ -19,7 +19,15 @@ import (
 // runAsCommand in the environment makes the test binary the command itself.
 const runAsCommand = "CHRONIK_WAL_TEST_COMMAND"
 
+// runAsStubborn in the environment makes it a benchmark in that directory that no signal ends.
+const runAsStubborn = "CHRONIK_WAL_TEST_STUBBORN"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(runAsStubborn); dir != "" {
+		endBySignal(func() error { return os.RemoveAll(dir) })
+		fmt.Println("ready")
+		select {}
+	}
 	if os.Getenv(runAsCommand) != "" {
 		os.Exit(Main())
 	}

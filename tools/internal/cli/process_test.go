@@ -122,18 +122,11 @@ func TestBrokenPipe(t *testing.T) {
 
 // A benchmark that is interrupted leaves nothing behind.
 func TestBenchInterrupted(t *testing.T) {
-	for _, c := range []struct {
-		args    string
-		signals []os.Signal
-	}{
-		{"append --duration 60", []os.Signal{os.Interrupt}},
-		{"baseline --duration 60", []os.Signal{syscall.SIGTERM}},
-		{"read --duration 60 --size 1M", []os.Signal{syscall.SIGHUP}},
-		{"recovery --size 100G", []os.Signal{os.Interrupt}},
-		{"append --duration 60", []os.Signal{os.Interrupt, syscall.SIGTERM}}, // the second one ends it
+	for args, ending := range map[string]os.Signal{
+		"append --duration 60": os.Interrupt, "baseline --duration 60": syscall.SIGTERM,
+		"read --duration 60 --size 1M": syscall.SIGHUP, "recovery --size 100G": os.Interrupt,
 	} {
-		args := c.args
-		t.Run(fmt.Sprint(args, c.signals), func(t *testing.T) {
+		t.Run(args, func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := process(t, append(strings.Fields("bench "+args), "--dir", dir)...)
 			stdout, err := cmd.StdoutPipe()
@@ -146,20 +139,34 @@ func TestBenchInterrupted(t *testing.T) {
 				line, err = text.ReadString('\n')
 				require.NoError(t, err)
 			}
-			for _, s := range c.signals {
-				require.NoError(t, cmd.Process.Signal(s))
-			}
+			require.NoError(t, cmd.Process.Signal(ending))
 			_ = cmd.Wait()
-			if len(c.signals) == 1 {
-				require.Contains(t, stderr.String(), "interrupted; its directory was removed")
-				require.Equal(t, 1, strings.Count(stderr.String(), "\n"))
-			}
+			require.Contains(t, stderr.String(), "interrupted; its directory was removed")
+			require.Equal(t, 1, strings.Count(stderr.String(), "\n"))
 			require.Equal(t, 2, cmd.ProcessState.ExitCode())
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
 			require.Empty(t, entries)
 		})
 	}
+}
+
+// A benchmark that does not end by the first signal ends by the second, with its directory.
+func TestSecondSignalRemovesTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bench-1")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "a"), 0o700))
+	cmd := process(t)
+	cmd.Env = append(os.Environ(), runAsStubborn+"="+dir)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait()
+	require.Equal(t, exitCannot, cmd.ProcessState.ExitCode())
+	require.NoDirExists(t, dir)
 }
 
 // needsRoot ends a test that only root can run: as a failure where the conformance suite requires
