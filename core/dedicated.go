@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/chronik-go/wal/core/format"
@@ -62,6 +64,9 @@ func (m *Manager) makeDedicated(p *Partition) error {
 	}
 	if m.closed {
 		return ErrClosed
+	}
+	if m.dedicated == math.MaxUint32 {
+		return fmt.Errorf("%w: no number is left for a dedicated log", ErrInvalid)
 	}
 	if err := m.makeLog(s, format.MemberDedicated, m.dedicated+1); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,15 +51,8 @@ func (m *Manager) openLogs() error {
 		}
 	}
 	m.arrange()
-	alone := len(m.shards) == 1 && !m.whole
-	if m.cfg.mustExist && alone && !own.used {
+	if m.cfg.mustExist && len(m.shards) == 1 && !m.whole && !own.used {
 		return ErrNotLog
-	}
-	if alone || m.cfg.readOnly {
-		return nil
-	}
-	if err := m.root.Sync(); err != nil { // whoever made them may have died before
-		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
 }
@@ -102,6 +97,19 @@ func (m *Manager) newShard(name string, dir backend.Dir) *shard {
 	return s
 }
 
+// absolute is a path that stays what it is when the process changes its directory: logs are also made
+// later. It is not cleaned: "x/.." leads elsewhere where x is a link.
+func absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	here, err := os.Getwd()
+	if err != nil { // it was removed, say
+		return path
+	}
+	return here + "/" + path
+}
+
 // homeOf is the path of a log's directory.
 func (m *Manager) homeOf(name string) string {
 	if name == "" {
@@ -124,6 +132,12 @@ func (m *Manager) openLog(name string) error {
 	}
 	if outer.Kind != kind || outer.Number != number {
 		return &MemberError{Path: path, Reason: "it is the member file of " + describe(outer), Advice: restore}
+	}
+	if kind == format.MemberShard && number >= MaxShards { // those in between would be made
+		return &MemberError{
+			Path: path, Reason: fmt.Sprintf("a data directory has at most %d shards", MaxShards),
+			Advice: "move it away, with the directory " + name,
+		}
 	}
 	main := m.shards[0]
 	if main.member == nil { // it got lost; this one tells what it said

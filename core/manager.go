@@ -76,7 +76,7 @@ func Open(dir string, opts ...Option) (*Manager, error) {
 	if err := cfg.chooseBackend(); err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
+	m := &Manager{cfg: cfg, path: absolute(dir), partitions: map[partitionKey]*Partition{}}
 	m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{Create: !cfg.readOnly && !cfg.mustExist, ReadOnly: cfg.readOnly})
 	if err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))

@@ -106,6 +106,21 @@ func requireMemberError(t *testing.T, disk *sim.Disk, at string, words ...string
 	try("dry run", err)
 }
 
+// A member file of a shard that no data directory can have: those below it are not made.
+func TestShardBeyondTheLimit(t *testing.T) {
+	disk := several(t)
+	for name, number := range map[string]uint32{"shard-1024": wal.MaxShards, "shard-4294967295": 1<<32 - 1} {
+		other := disk.Clone()
+		checkAtEnd(t, other)
+		copyDir(t, other, dataDir+"/shard-0001", dataDir+"/"+name)
+		for _, file := range []string{name + ".member", name + "/log.member"} {
+			copyFile(t, other, dataDir+"/shard-0001.member", dataDir+"/"+file)
+			editMember(t, other, dataDir+"/"+file, func(m *format.Member) { m.Number = number })
+		}
+		requireMemberError(t, other, dataDir+"/"+name+".member", "at most 1024 shards", "move it away")
+	}
+}
+
 // Whatever is missing from a data directory, or does not belong there, is told: nothing is taken
 // for an empty log, and no offset given out twice.
 func TestLogsThatDoNotBelongTogether(t *testing.T) {

@@ -111,6 +111,39 @@ func TestCrashWhileLogsAreMade(t *testing.T) {
 	}
 }
 
+// The names that a process made, and did not make durable before it died, are durable before what is
+// appended in the logs behind them is acknowledged.
+func TestNamesThatAKilledProcessLeft(t *testing.T) {
+	for _, opt := range []wal.Option{wal.WithShards(2), wal.WithLayout(wal.LayoutDedicated)} {
+		disk := newDisk(t, sim.Options{})
+		makeLogs(t, disk, 0, opt)
+		states := 0
+		for state := range disk.Trace().CrashStates(sim.Explore{Kill: true}) {
+			if state.Image.Mode != sim.Kill {
+				continue
+			}
+			states++
+			next := map[int32]int64{}
+			m, err := tryOpen(state.Disk, small, opt)
+			require.NoError(t, err, "killed at %d", state.Point)
+			for n := range int32(4) {
+				p := partition(t, m, "t", n)
+				appendValues(t, p, 1)
+				next[n] = p.NextOffset()
+			}
+			lost := state.Disk.Image(sim.Image{Mode: sim.DropAll})
+			require.NoError(t, m.Close())
+			m, err = tryOpen(lost, small, opt)
+			require.NoError(t, err, "killed at %d", state.Point)
+			for n, end := range next {
+				requireValues(t, lookup(t, m, "t", n), 0, end)
+			}
+			require.NoError(t, m.Close())
+		}
+		require.Greater(t, states, 50)
+	}
+}
+
 // A member file is not written before what it tells of is durable: with the whole's one before
 // the log's own, a crash would leave what a disk that is not mounted leaves.
 func TestOrderOfMemberFiles(t *testing.T) {

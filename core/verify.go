@@ -104,7 +104,7 @@ func openToLook(dir string, opts []Option) (*Manager, error) {
 	if err := cfg.chooseBackend(); err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, path: dir, partitions: map[partitionKey]*Partition{}}
+	m := &Manager{cfg: cfg, path: absolute(dir), partitions: map[partitionKey]*Partition{}}
 	if m.root, err = cfg.backend.OpenDir(dir, backend.DirOptions{ReadOnly: true}); err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, causeOf(err, dir))
 	}

@@ -47,6 +47,25 @@ func TestUnmake(t *testing.T) {
 	require.DirExists(t, base)
 }
 
+// Paths are what the system takes them for, links and dots included.
+func TestPathsWithDots(t *testing.T) {
+	base := t.TempDir()
+	t.Chdir(base)
+	require.NoError(t, os.MkdirAll("far/away", 0o700))
+	require.NoError(t, os.Symlink("far/away", "link"))
+	for path, want := range map[string]string{
+		"a": "a", "b/c/": "b/c", "./d": "d", "e/.": "e", "f//g": "f/g", base + "/h": "h", "far/../i": "i",
+		"link/../j": "far/j", "link/k": "far/away/k", "new/../l": "l", "link/../../m/n": "m/n", ".": ".", "//": "/",
+	} {
+		require.NoError(t, makeDir(path), path)
+		require.DirExists(t, want, path)
+	}
+	require.NoDirExists(t, "j")
+	for path, want := range map[string]string{"/": "/", "": "/", "/a": "/", "/a/": "/", "a": ".", "a/b": "a", "a/b//": "a", "//a": "/"} {
+		require.Equal(t, want, parent(path), "%q", path)
+	}
+}
+
 // A directory may have any path that the system takes, whether it is there or not.
 func TestLongPaths(t *testing.T) {
 	for _, n := range []int{pathMax - 1, pathMax - 2, pathMax - 4} {

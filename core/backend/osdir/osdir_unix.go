@@ -6,8 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -22,11 +22,10 @@ func Make(path string) (unmake func(), err error) {
 			_ = os.Remove(path) // another process may have put something there
 		}
 	}
-	path = filepath.Clean(path)
 	fi, err := os.Stat(path)
-	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+	for errors.Is(err, fs.ErrNotExist) && parent(path) != path {
 		missing = append(missing, path)
-		path = filepath.Dir(path)
+		path = parent(path)
 		fi, err = os.Stat(path)
 	}
 	switch {
@@ -51,25 +50,39 @@ func Make(path string) (unmake func(), err error) {
 	return unmake, nil
 }
 
+// parent is a path without its last element. It is not cleaned: what is above "link/.." is not what is
+// above "link".
+func parent(path string) string {
+	path = strings.TrimRight(path, "/")
+	switch i := strings.LastIndexByte(path, '/'); {
+	case path == "":
+		return "/"
+	case i < 0:
+		return "."
+	default:
+		return path[:max(i, 1)]
+	}
+}
+
 // makeOne makes a directory in one that is there, and reports whether it did. That one is opened
 // before: if it may not be read it cannot be synced, and nothing is made in it.
 func makeOne(path string) (made bool, err error) {
-	parent, err := os.OpenFile(filepath.Dir(path), syscall.O_DIRECTORY, 0)
+	above, err := os.OpenFile(parent(path), syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return false, err
 	}
-	defer parent.Close()
+	defer above.Close()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		// Somebody else was faster, or path is a link to nowhere.
 		if _, statErr := os.Stat(path); statErr != nil {
 			return false, err
 		}
-		return false, parent.Sync()
+		return false, above.Sync()
 	}
 	if err := os.Chmod(path, 0o700); err != nil { // whatever the umask took
 		return true, err
 	}
-	return true, errors.Join(syncDir(path), parent.Sync())
+	return true, errors.Join(syncDir(path), above.Sync())
 }
 
 // syncAbove makes durable the names of a directory and of all above it, up to the root of
