@@ -84,3 +84,32 @@ func TestFooterWithDamagedPaddingTellsTheEnd(t *testing.T) {
 	require.Equal(t, map[int64]string{0: "value 0"}, values)
 	require.Empty(t, lost)
 }
+
+// A footer that counts as none for its padding is the only one to tell of a partition: what it says the partition
+// held before is told as lost, where the segment before is gone too.
+func TestFooterThatIsNoneTellsWhatWasBefore(t *testing.T) {
+	disk := newDisk(t, sim.Options{Alignment: 4096})
+	m := open(t, disk)
+	appendValues(t, partition(t, m, "t", 7), 4)
+	require.NoError(t, m.Close())
+	m = open(t, disk)
+	appendValues(t, partition(t, m, "t", 7), 2)
+	require.NoError(t, m.Close())
+	m = open(t, disk)
+	appendValues(t, partition(t, m, "t", 8), 1)
+	require.NoError(t, m.Close())
+	require.NoError(t, disk.Truncate(segmentFile(1), 460))
+	require.NoError(t, disk.Zero(segmentFile(2), 34, 4096))
+	require.NoError(t, disk.Edit(segmentFile(2), func(b []byte) []byte {
+		b[len(b)-format.TrailerSize-1] = 1
+		return b
+	}))
+	gone := []wal.PartitionSpan{{Topic: "t", Partition: 7, From: 0, To: 4}}
+	require.Equal(t, gone, repair(t, disk).Lost)
+	m = open(t, disk)
+	p := lookup(t, m, "t", 7)
+	require.EqualValues(t, 0, p.FirstOffset())
+	values, lost := readAll(t, p)
+	require.Equal(t, map[int64]string{4: "value 4", 5: "value 5"}, values)
+	require.Equal(t, gone, lost)
+}

@@ -157,8 +157,9 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 			}
 		}
 	}
-	if !known {
-		pt.Topic, pt.Partition, known = r.oddName(pt.id)
+	if d := r.oddDeclaration(i, pt.id); !known && d != nil {
+		pt.Topic, pt.Partition, known = d.Topic, d.Partition, true
+		at.first = min(at.first, d.First)
 	}
 	pt.Next = at.next
 	if at.next == math.MaxInt64 {
@@ -168,20 +169,21 @@ func (r *recovery) makeUp(i int, pt *part) bool {
 	return known
 }
 
-// oddName returns the name that a footer has for a partition of which no segment tells one: what
-// keeps the footer from being taken for one does not concern its names, which never change.
-func (r *recovery) oddName(id uint32) (topic string, partition int32, known bool) {
-	for _, f := range r.odd {
+// oddDeclaration returns what a footer says of a partition that no segment declares: that of segment i, or else any; nil
+// if there is none. What keeps the footer from being taken for one does not concern its names, which never
+// change, nor how far the partition was truncated then: later it was no less.
+func (r *recovery) oddDeclaration(i int, id uint32) *format.Declaration {
+	for _, f := range append([]*format.Footer{r.odd[i]}, r.odd...) {
 		if f == nil {
 			continue
 		}
-		for i := range f.Partitions {
-			if p := &f.Partitions[i]; p.ID == id {
-				return p.Topic, p.Declaration.Partition, true
+		for k := range f.Partitions {
+			if p := &f.Partitions[k]; p.ID == id {
+				return &p.Declaration
 			}
 		}
 	}
-	return "", 0, false
+	return nil
 }
 
 // fromBeginning reports whether the log is there from its first entry on.
