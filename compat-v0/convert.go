@@ -1,6 +1,7 @@
 package walv0
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -127,4 +128,21 @@ func (d *digest) add(offset, last int64, hash uint64) {
 	d.records++
 	d.sum += mix(hash, uint64(offset))
 	d.next = max(d.next, last+1)
+}
+
+// fromV2 returns what a v1 record says of its data, if it is one that was a V2 record.
+func fromV2(r *wal.Record) (o opaque, ok bool) {
+	if r.Key != nil || r.Value == nil || len(r.Headers) != 3 || !r.Timestamp.Equal(time.UnixMilli(0)) {
+		return o, false
+	}
+	var numbers [3]int64
+	for i, key := range [...]string{HeaderBase, HeaderLast, HeaderCount} {
+		n, err := strconv.ParseInt(string(r.Headers[i].Value), 10, 64)
+		if err != nil || r.Headers[i].Key != key || n < 0 || strconv.FormatInt(n, 10) != string(r.Headers[i].Value) {
+			return o, false
+		}
+		numbers[i] = n
+	}
+	o = opaque{numbers[0], numbers[1], int32(numbers[2])}
+	return o, o.base <= o.last && o.last <= maxOffset && numbers[2] <= math.MaxInt32
 }

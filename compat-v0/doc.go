@@ -3,8 +3,11 @@
 //
 //   - Scan reads a v0 data directory, whatever its layouts and quirks, and says what is in it and
 //     what is wrong with it. Memory is bounded, whatever the size.
-//   - Reader reads one file of it.
-//   - AppendV1 and AppendV2c write records.
+//   - Import makes a v1 log of one, Export a v0 directory of a v1 log. Both can be killed at any
+//     time and run again, verify what they wrote, and never touch their source.
+//   - Open opens a v1 log, or with CHRONIK_WAL_LEGACY_FORMAT=true a v0 directory, behind one API.
+//
+// The command wal-migrate is Import and Export; docs/migration-v1.md says how to use it.
 //
 // # V2 records in v1
 //

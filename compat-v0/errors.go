@@ -6,6 +6,12 @@ import "errors"
 var (
 	// ErrNoSource: the directory holds nothing of v0.
 	ErrNoSource = errors.New("no v0 data in this directory: it has no TOPIC/PARTITION/wal_A_B.log")
+	// ErrDamaged: the source holds what cannot be brought over as it is. Nothing was written.
+	ErrDamaged = errors.New("the source is damaged")
+	// ErrForeign: the target holds something else than what this migration writes.
+	ErrForeign = errors.New("the target holds something else: give a directory that is empty or not there")
+	// ErrVerify: what was written is not what was read.
+	ErrVerify = errors.New("what was written is not what the source holds")
 	// ErrSourceChanged: the source is not what it was when it was scanned.
 	ErrSourceChanged = errors.New("the source changed while it was read: stop what writes to it, and begin again")
 )

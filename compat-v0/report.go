@@ -19,6 +19,8 @@ type Report struct {
 	// Approximated counts records that v0 has no room for as they are: times between two
 	// milliseconds, and values that are absent, not empty.
 	Approximated int64 `json:"approximated"`
+	// Lost counts offsets whose records a repair of the log gave up.
+	Lost int64 `json:"lost"`
 	// Damage is what is wrong with the source, the first thousand places of it.
 	Damage []Damage `json:"damage"`
 	// Torn lists the torn tails.
@@ -67,5 +69,17 @@ func (r *Report) damaged(d Damage) {
 		r.Damage = append(r.Damage, d)
 	} else {
 		r.moreDamage++
+	}
+}
+
+// err is ErrDamaged, with the first place, if there is damage.
+func (r *Report) err() error {
+	switch n := int64(len(r.Damage)) + r.moreDamage; n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%w: %v", ErrDamaged, r.Damage[0])
+	default:
+		return fmt.Errorf("%w: in %d places, first %v", ErrDamaged, n, r.Damage[0])
 	}
 }

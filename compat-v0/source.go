@@ -13,19 +13,25 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
-// Options say how v0 data is read.
+// Options are those of Scan, Import and Export; what is about v0 data that is read counts for nothing
+// in Export.
 type Options struct {
+	// DryRun has the source looked at, and nothing written.
+	DryRun bool
 	// AcceptBadCRC takes V2 records with a wrong CRC.
 	AcceptBadCRC bool
 	// Renumber are partitions, as TOPIC/PARTITION, whose records are numbered from 0 in the order of their
 	// files: internal topics repeat offsets.
 	Renumber []string
+	// AcceptLost has Export leave out what a repair of the log gave up: v0 has no way to say so.
+	AcceptLost bool
 	// MaxRecord is the size of the largest record, bytes; 0: MaxRecord.
 	MaxRecord int64
 	// TempDir is where what does not fit into memory goes, 48 bytes a record; "": os.TempDir.
 	TempDir string
-	// Progress is told how much of the work is done, in bytes.
-	Progress func(done, total int64)
+	// Progress is told what is being done (reading, writing, verifying) and how much of it is, in
+	// bytes. It may be called from several goroutines.
+	Progress func(what string, done, total int64)
 }
 
 // Source is a v0 data directory that was scanned.
@@ -47,9 +53,7 @@ func Scan(ctx context.Context, dir string, o Options) (*Source, error) {
 	if s.o.MaxRecord == 0 {
 		s.o.MaxRecord = MaxRecord
 	}
-	if s.o.Progress == nil {
-		s.o.Progress = func(int64, int64) {}
-	}
+	s.o.Progress = progress(o)
 	var err error
 	if s.tree, err = list(dir); err != nil {
 		return nil, err
@@ -64,6 +68,13 @@ func Scan(ctx context.Context, dir string, o Options) (*Source, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func progress(o Options) func(what string, done, total int64) {
+	if o.Progress == nil {
+		return func(string, int64, int64) {}
+	}
+	return o.Progress
 }
 
 // Close gives back the Source's temporary file.
@@ -129,7 +140,7 @@ func (s *Source) scanFile(ctx context.Context, index int, next *int64, done int6
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			s.o.Progress(done+r.position, s.report.Bytes)
+			s.o.Progress("reading", done+r.position, s.report.Bytes)
 		}
 		item, err := r.Next()
 		switch {
@@ -250,6 +261,18 @@ func (s *Source) check() error {
 		s.report.Records += p.Records
 	}
 	return err
+}
+
+// unchanged returns an error if the files are not those that were scanned.
+func (s *Source) unchanged() error {
+	now, err := list(s.tree.dir)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now.files, s.tree.files) {
+		return ErrSourceChanged
+	}
+	return nil
 }
 
 // same reports whether two records have the same bytes but for the CRC.
