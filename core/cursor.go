@@ -19,6 +19,7 @@ type cursor struct {
 	extent  extent // the one being read; its segment is held
 	held    bool
 	reader  frameReader
+	frameAt int64       // position of the last frame that was read
 	matched int64       // position behind the last frame that held something of the partition
 	pending []batchSpan // of the frame before position, not yet given out
 
@@ -236,18 +237,33 @@ func (c *cursor) lose(to int64) error {
 
 // enter gets ready to read an extent whose segment the caller has pinned.
 func (c *cursor) enter(e extent) error {
+	before, from := c.reader.window, int64(0)
+	if c.goesOn(e) {
+		from = c.frameAt
+	}
 	c.close()
 	c.extent, c.held, c.pending = e, true, nil
 	at, err := e.seg.seek(&c.p.shard.footers, c.id, c.next)
 	if err != nil {
 		return c.damaged(err)
 	}
+	at = max(at, from)
 	c.reader = frameReader{
 		window: window{file: e.seg.file, limit: e.seg.end.Load(), chunk: readerChunk, fresh: true},
 		epoch:  e.seg.Epoch, sum: e.seg.Checksum, alignment: e.seg.Alignment, position: at, loose: true,
 	}
-	c.matched = at
+	if from > 0 { // what was read of the segment need not be read again
+		c.reader.buf, c.reader.at = before.buf, before.at
+	}
+	c.matched, c.frameAt = at, 0
 	return nil
+}
+
+// goesOn reports whether an extent stands no earlier in its segment than the last frame that was read
+// there: where a partition leaves offsets out, that frame may hold many extents.
+func (c *cursor) goesOn(e extent) bool {
+	was := c.extent
+	return c.held && was.seg == e.seg && was.lsn < e.lsn && !was.moved && !was.lost && !e.moved
 }
 
 // readerChunk is how much a reader reads at once, bytes.
@@ -257,6 +273,7 @@ const readerChunk = 256 << 10
 // It returns without any if the extent is to be looked up again.
 func (c *cursor) scan() error {
 	for c.held {
+		c.frameAt = c.reader.position
 		f, err := c.frame()
 		if errors.Is(err, io.EOF) {
 			return c.missing(nil)
