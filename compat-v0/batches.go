@@ -24,11 +24,8 @@ type batch struct {
 	arena   arena
 }
 
-// What a batch holds at most, unless one record is more.
-const (
-	batchBytes   = 1 << 20
-	batchRecords = 4096
-)
+// batchRecords is how many records a batch holds at most.
+const batchRecords = 4096
 
 // batches calls f with all records of the source from from(partition) on, which is -1 for none. Who
 // calls gets batches from get, and f owns what it gets.
@@ -52,7 +49,7 @@ func (s *Source) batches(ctx context.Context, from func(part int) int64, get fun
 		if duplicate || begin < 0 || e.offset < begin {
 			return nil
 		}
-		if b != nil && (b.part != int(e.part) || b.size+int64(e.size) > batchBytes || len(b.entries) == batchRecords) {
+		if b != nil && (b.part != int(e.part) || b.size+int64(e.size) > s.o.Batch || len(b.entries) == batchRecords) {
 			if err := flush(); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func Export(ctx context.Context, from, to string, o Options, opts ...wal.Option)
 		return nil, err
 	}
 	e := &exporter{m: m, to: to, o: o, report: &Report{DryRun: o.DryRun}}
-	e.o.Progress = progress(o)
+	e.o.Progress, e.o.Batch = progress(o), batchBytes(o)
 	if err = e.look(ctx); err == nil && !o.DryRun {
 		err = e.run(ctx)
 	}

@@ -10,12 +10,8 @@ import (
 	"strconv"
 )
 
-const (
-	// fileLimit is the size at which a v0 file is closed and the next one begun, bytes.
-	fileLimit = 256 << 20
-	// writeSize is how much is written at once.
-	writeSize = 1 << 20
-)
+// fileLimit is the size at which a v0 file is closed and the next one begun, bytes.
+const fileLimit = 256 << 20
 
 // write writes what is not in the directory yet.
 func (e *exporter) write(ctx context.Context, dir string) error {
@@ -46,7 +42,7 @@ func (e *exporter) writePartition(ctx context.Context, dir string, p *Partition)
 			b, err = r.append(b, p)
 			e.progress("writing", int64(len(b)-from))
 		}
-		if err == nil && len(b) >= writeSize {
+		if err == nil && int64(len(b)) >= e.o.Batch {
 			err = w.write(b)
 			b = b[:0]
 		}

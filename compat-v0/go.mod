@@ -3,14 +3,13 @@ module github.com/chronik-go/wal/compat-v0
 go 1.26.0
 
 require (
-	github.com/chronik-go/wal/backend-posix v0.0.0
 	github.com/cespare/xxhash/v2 v2.3.0
+	github.com/chronik-go/wal/backend-posix v0.0.0
 	github.com/chronik-go/wal/core v0.0.0
 	github.com/stretchr/testify v1.12.1
 )
 
 require (
-	github.com/chronik-go/wal/backend-posix v0.0.0
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect

@@ -115,32 +115,45 @@ func (w *writer) append(ctx context.Context, b *batch) (err error) {
 		p.next = first + count
 		return err
 	}
-	// Appends at explicit offsets go in whatever became of those before them: these have to be there, and
-	// they have to go in together.
+	for rest := b.records; len(rest) > 0 && err == nil; {
+		rest, err = w.appendRuns(ctx, p, rest)
+	}
+	return err
+}
+
+// txRuns is how many rows of offsets are appended together: a reader looks at all of a frame for each.
+const txRuns = 512
+
+// appendRuns submits records of which some leave offsets out, and returns those that are left. Appends at
+// explicit offsets go in whatever became of those before them: so these have to be there, and they go in
+// together.
+func (w *writer) appendRuns(ctx context.Context, p *written, rest []wal.Record) ([]wal.Record, error) {
 	if err := p.wait(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	tx, err := w.m.Begin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer tx.Abort()
-	for rest := b.records; len(rest) > 0; {
+	for range txRuns {
 		n := 1
 		for n < len(rest) && rest[n].Offset == rest[n-1].Offset+1 {
 			n++
 		}
 		p.next = rest[n-1].Offset + 1
 		if err := tx.AppendAt(p.p, rest[0].Offset, rest[:n]...); err != nil {
-			return err
+			return nil, err
 		}
-		rest = rest[n:]
+		if rest = rest[n:]; len(rest) == 0 {
+			break
+		}
 	}
 	acks, err := tx.CommitAsync(ctx)
 	if err == nil {
 		p.last = acks[len(acks)-1]
 	}
-	return err
+	return rest, err
 }
 
 // wait waits until all that was submitted is in the log.

@@ -27,6 +27,8 @@ type Options struct {
 	AcceptLost bool
 	// MaxRecord is the size of the largest record, bytes; 0: MaxRecord.
 	MaxRecord int64
+	// Batch is how much is written at once, in bytes of v0 records; 0: 1 MiB.
+	Batch int64
 	// TempDir is where what does not fit into memory goes, 48 bytes a record; "": os.TempDir.
 	TempDir string
 	// Progress is told what is being done (reading, writing, verifying) and how much of it is, in
@@ -54,6 +56,7 @@ func Scan(ctx context.Context, dir string, o Options) (*Source, error) {
 		s.o.MaxRecord = MaxRecord
 	}
 	s.o.Progress = progress(o)
+	s.o.Batch = batchBytes(o)
 	var err error
 	if s.tree, err = list(dir); err != nil {
 		return nil, err
@@ -68,6 +71,13 @@ func Scan(ctx context.Context, dir string, o Options) (*Source, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func batchBytes(o Options) int64 {
+	if o.Batch == 0 {
+		return 1 << 20
+	}
+	return o.Batch
 }
 
 func progress(o Options) func(what string, done, total int64) {

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/chronik-go/wal/backend-posix v0.0.0
+	github.com/chronik-go/wal/compat-v0 v0.0.0
 	github.com/chronik-go/wal/core v0.0.0
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/schollz/progressbar/v3 v3.19.1

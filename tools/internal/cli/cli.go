@@ -32,13 +32,15 @@ type cli struct {
 
 // Main runs the command as this process and returns its exit status. A first SIGINT, SIGTERM or
 // SIGHUP asks the command to finish; a second one ends it.
-func Main() int {
+func Main() int { return asProcess(Run) }
+
+func asProcess(run func(context.Context, Streams, []string) int) int {
 	// A closed pipe is an error of the write that met it, not the end of the process.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), endingSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, Streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	return run(ctx, Streams{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
 }
 
 // endingSignals are those that ask the command to finish; not the one that nohup has ignored.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	walv0 "github.com/chronik-go/wal/compat-v0"
 	wal "github.com/chronik-go/wal/core"
 )
 
@@ -85,6 +86,7 @@ func exitStatus(err error) int {
 	}
 	for _, refused := range []error{
 		errRefused, wal.ErrDamaged, wal.ErrRecordTooLarge, wal.ErrNoSpace, wal.ErrFailed, syscall.ENOSPC,
+		walv0.ErrDamaged, walv0.ErrForeign, walv0.ErrVerify, walv0.ErrSourceChanged,
 	} {
 		if errors.Is(err, refused) {
 			return exitRefused

@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready")
 		select {}
 	}
-	if os.Getenv(runAsCommand) != "" {
+	switch os.Getenv(runAsCommand) {
+	case "wal-migrate":
+		killAtProgress()
+		os.Exit(MigrateMain())
+	case "1":
 		os.Exit(Main())
 	}
 	// For what a test or a command starts, and small files.
