@@ -64,7 +64,7 @@ func TestExitStatus(t *testing.T) {
 // The help says what is not obvious from a flag's name.
 func TestHelp(t *testing.T) {
 	for command, want := range map[string]string{
-		"":               `IO backend: auto, posix, uring, mmap \(default auto\)`,
+		"":               `(?s)2 it cannot run, or not\nall of its output could be written.*IO backend: auto, posix, uring, mmap \(default auto\)`,
 		"append":         `takes the space of a whole segment`,
 		"read":           `number of the partition \(default 0\)`,
 		"truncate":       `(?s)-1 in a partition of which\n--before has dropped nothing.*the one below first_offset drops all`,

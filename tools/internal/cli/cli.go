@@ -78,7 +78,9 @@ func (c *cli) rootCommand() *cobra.Command {
 		Use:   "chronik-wal",
 		Short: "Append to, read, check, mend and measure a write-ahead log",
 		Long: "Append to, read, check, mend and measure a write-ahead log.\n\n" +
-			"Exit status: 0 done; 1 the log is damaged or data was refused; 2 it cannot run.",
+			"Exit status: 0 done; 1 the log is damaged or data was refused; 2 it cannot run, or not\n" +
+			"all of its output could be written. A standard output that was closed (>&-) counts as\n" +
+			"/dev/null.",
 		Version:           bench.Build(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
