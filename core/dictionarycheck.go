@@ -45,6 +45,8 @@ func (r *recovery) checkDictionaries() ([]*badDictionary, error) {
 	return list, nil
 }
 
+// checkDictionary looks at both copies of a dictionary. That one is missing is no damage as long as the other
+// is sound: a crash leaves it while the two get their names.
 func (r *recovery) checkDictionary(id uint32, coming []string) (*badDictionary, error) {
 	b := &badDictionary{id: id}
 	for name := range copies(id) {
@@ -65,6 +67,9 @@ func (r *recovery) checkDictionary(id uint32, coming []string) (*badDictionary, 
 			b.there, d.Length = append(b.there, name), r.s.sizeOf(name)
 		}
 		b.bad, b.damage = append(b.bad, name), append(b.damage, d)
+	}
+	if b.sound != "" && len(b.there) == 0 {
+		b.damage = nil
 	}
 	for i := range b.damage {
 		switch n := r.lacking[id]; {

@@ -179,12 +179,15 @@ func (m *Manager) useDictionary(d *dictionary, logs []*shard) {
 
 // startDictionaries finds out, in a log that is open for writing, which dictionaries are in use, and brings
 // the logs that lack one up to it: new ones, those that a crash kept from it, and those that became encrypted
-// since. What does not work out is logged: appends go without then.
+// since. It makes all whole of which a copy is missing or bad. What does not work out is logged: appends go without then.
 func (m *Manager) startDictionaries() {
 	newest := map[string]*dictionary{}
 	have := map[*shard]map[string]*dictionary{}
 	for _, s := range m.shards {
-		list, err := s.newestDictionaries()
+		list, torn, err := s.newestDictionaries()
+		for _, d := range torn {
+			d.whole = m.bringDictionary(s, d)
+		}
 		if err != nil {
 			m.cfg.logger.Warn("cannot use dictionaries", "log", s.home, "error", err)
 		}
@@ -200,7 +203,7 @@ func (m *Manager) startDictionaries() {
 		var logs []*shard
 		for _, s := range m.logsOf(topic) {
 			h := have[s][topic]
-			if h != nil && h.whole && h.id == d.id && h.sealed == (s.sealer != nil) || m.bringDictionary(s, d) {
+			if h != nil && h.id == d.id && h.sealed == (s.sealer != nil) || m.bringDictionary(s, d) {
 				logs = append(logs, s)
 			}
 		}
@@ -215,52 +218,62 @@ func (m *Manager) bringDictionary(s *shard, d *dictionary) bool {
 		m.cfg.logger.Warn("cannot write a dictionary: appends go without", "log", s.home, "topic", d.topic, "error", err)
 		return false
 	}
-	if s.sealer != nil && !d.sealed {
-		d.sealed = true
-	}
+	d.sealed = s.sealer != nil
 	return true
 }
 
-// newestDictionaries reads the dictionary in use of each topic.
-func (s *shard) newestDictionaries() (map[string]*dictionary, error) {
+// newestDictionaries reads the dictionary in use of each topic, and all of which not both copies are sound.
+func (s *shard) newestDictionaries() (newest map[string]*dictionary, torn []*dictionary, err error) {
 	ids, _, err := s.listDictionaries()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	newest := map[string]*dictionary{}
+	newest = map[string]*dictionary{}
 	var errs []error
 	for _, id := range ids {
-		sound := 0
-		var d *dictionary
-		for name := range copies(id) {
-			f, err := s.loadDictionary(name)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			by := s.cfg.primerFor(f.Codec &^ format.CodecSealed)
-			if by == nil {
-				continue
-			}
-			c, err := s.openDictionary(name, f, by)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			sound++
-			if d == nil || c.number > d.number {
-				d = c
-			}
-		}
+		d, err := s.soundest(id)
+		errs = append(errs, err)
 		if d == nil {
 			continue
 		}
-		d.whole = sound == 2
+		if !d.whole {
+			torn = append(torn, d)
+		}
 		if n := newest[d.topic]; n == nil || n.number < d.number {
 			newest[d.topic] = d
 		}
 	}
-	return newest, errors.Join(errs...)
+	return newest, torn, errors.Join(errs...)
+}
+
+// soundest reads the copy of a dictionary with the highest number; nil if none can be read, or no codec for it is there.
+func (s *shard) soundest(id uint32) (best *dictionary, err error) {
+	var errs []error
+	sound := 0
+	for name := range copies(id) {
+		f, err := s.loadDictionary(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		by := s.cfg.primerFor(f.Codec &^ format.CodecSealed)
+		if by == nil {
+			return nil, nil
+		}
+		d, err := s.openDictionary(name, f, by)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sound++
+		if best == nil || d.number > best.number {
+			best = d
+		}
+	}
+	if best != nil {
+		best.whole = sound == 2
+	}
+	return best, errors.Join(errs...)
 }
 
 // Dictionaries lists the dictionaries of all logs, by topic and number; those only of which a copy

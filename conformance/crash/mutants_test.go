@@ -191,6 +191,14 @@ func randomEpoch() uint64 {
 		"	if !damaged && bad.partial != nil {\n		return s.takePartial(bad.partial)\n	}\n	if !damaged {\n		if bad.ours {\n"}},
 		[]Check{TornIsNotDamage, Prefix}},
 
+	{"a dictionary is used before its name is durable", []patch{{
+		"	if err := s.dir.Sync(); err != nil {\n		return fmt.Errorf(\"sync the log's directory: %w\", err)\n	}\n	return nil\n}\n\nfunc abandonAll",
+		"	return nil\n}\n\nfunc abandonAll"}}, []Check{Prefix, TornIsNotDamage}},
+
+	{"a dictionary gets its name before it is durable", []patch{{
+		"		ready = append(ready, w)\n		if err = w.put(b); err == nil {\n			err = w.finish()\n		}\n",
+		"		ready = append(ready, w)\n		if err = w.put(b); err == nil {\n			err = errors.Join(w.flush(), w.close())\n		}\n"}}, []Check{Prefix, TornIsNotDamage}},
+
 	{"a producer is forgotten with its segment", []patch{{
 		"		for _, known := range p.known { // nobody else changes it\n",
 		"		for _, known := range p.known[:0] {\n"}}, []Check{AppendedOnce}},

@@ -26,6 +26,8 @@ type plan struct {
 	ops       int    // operations of a producer in one round
 	value     int    // bytes, the usual size of a value
 	text      string // the rest of it
+	// dictionaries: topics get dictionaries while it runs.
+	dictionaries bool
 }
 
 func (p plan) String() string { return fmt.Sprintf("mode %v, %s", p.mode, p.text) }
@@ -67,6 +69,7 @@ func newPlan(seed uint64) plan {
 	}
 	p.options = append(p.options, wal.WithShards(shards))
 	compress := drawCodec(seed)
+	p.dictionaries = compress == codec.Zstd(0)
 	sum := pick(newRand(seed, 9), wal.ChecksumCRC32C, wal.ChecksumCRC32C, wal.ChecksumXXH64)
 	p.options = append(p.options, wal.WithCodec(compress), wal.WithChecksum(sum))
 	encrypt, how := drawKeys(seed)
@@ -78,7 +81,7 @@ func newPlan(seed uint64) plan {
 
 // drawCodec draws what a workload compresses with, nothing for every third.
 func drawCodec(seed uint64) wal.Codec {
-	return pick(newRand(seed, 8), nil, nil, codec.LZ4(0), codec.LZ4(0), codec.S2(0), codec.Zstd(0))
+	return pick(newRand(seed, 8), nil, nil, codec.LZ4(0), codec.LZ4(0), codec.S2(0), codec.Zstd(0), codec.Zstd(0))
 }
 
 func (p *plan) setMode(m wal.FsyncMode) {

@@ -191,6 +191,9 @@ func (p *producer) record(id uint64, i int) wal.Record {
 	for k := 0; k+8 <= len(v); k += 8 {
 		binary.LittleEndian.PutUint64(v[k:], fill.Uint64())
 	}
+	if p.w.plan.dictionaries {
+		copy(v, phrase)
+	}
 	var k [12]byte
 	binary.LittleEndian.PutUint64(k[:], id)
 	binary.LittleEndian.PutUint32(k[8:], uint32(i))

@@ -91,6 +91,13 @@ func (w *workload) round(round int, closeIt bool) {
 			w.read(m, stop)
 		}()
 	}
+	if w.plan.dictionaries {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			w.setDictionaries(m, round)
+		}()
+	}
 	for i := range w.plan.producers {
 		p := &producer{w: w, m: m, r: newRand(w.plan.seed, uint64(100*round+10+i)), shared: shared,
 			id: uint64(i + 1), sequences: map[*part]int64{}}
