@@ -193,7 +193,8 @@ func (x *extents) truncateBefore(first int64) {
 // truncateAfter drops the offsets from the run's base on. The run tells how many directly below
 // that never had a record, or else how many had one that is lost: the segment that said so
 // first may be gone, if this is not known already. Where there is more of a declared gap than it
-// tells, that had been cut off and filled, and what filled it is lost.
+// tells, that had been cut off and filled, and what filled it is lost. That takes the segment that declares the gap to
+// be told, so it is the one that has to stay for it.
 func (x *extents) truncateAfter(seg *segment, r format.Run) {
 	x.first = min(x.first, r.Base)
 	lost := r.Flags&format.FlagGapLost != 0
@@ -201,15 +202,18 @@ func (x *extents) truncateAfter(seg *segment, r format.Run) {
 		x.cutTo(r.Base)
 		return
 	}
-	gap := x.cutTo(max(x.first, r.Base-r.Gap))
-	x.without(seg, gap, !lost)
+	gap, by := x.cutTo(max(x.first, r.Base-r.Gap))
+	if by == nil {
+		by = seg
+	}
+	x.without(by, gap, !lost)
 	x.next = r.Base
 	x.without(seg, r.Gap, lost)
 }
 
 // cutTo drops the offsets from one on, and returns how many directly below it never had a
-// record.
-func (x *extents) cutTo(next int64) (gap int64) {
+// record, and which segment declares that with the record behind them; nil for none.
+func (x *extents) cutTo(next int64) (gap int64, by *segment) {
 	from := x.next - x.pending
 	for n := len(x.list); n > 0 && x.list[n-1].end > next; n-- {
 		e := &x.list[n-1]
@@ -217,12 +221,12 @@ func (x *extents) cutTo(next int64) (gap int64) {
 			e.end, from = next, next
 			break
 		}
-		from = e.first - e.gap
+		from, by = e.first-e.gap, e.seg
 		e.hold(-1)
 		x.list = x.list[:n-1]
 	}
 	x.next, x.pending, x.cut = next, 0, true
-	return max(0, next-max(from, x.first))
+	return max(0, next-max(from, x.first)), by
 }
 
 // gapBelow returns how many offsets directly below next, not above x.next, have no record and

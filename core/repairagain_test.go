@@ -3,6 +3,7 @@ package wal_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,4 +61,51 @@ func TestLossThatAnEarlierRepairDidNotTell(t *testing.T) {
 	values, lost = readAll(t, lookup(t, m, "t", 1))
 	require.Equal(t, map[int64]string{3: "1/3", 4: "1/4"}, values)
 	require.Equal(t, []wal.PartitionSpan{{Topic: "t", Partition: 1, From: 0, To: 3}}, lost)
+}
+
+// That a gap was filled, and what filled it is lost, shows only where the segment that declares the gap is there too.
+// Retention keeps that segment as long as the loss is to be told.
+func TestLossInAFilledGapOutlivesRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		with := func(do func(m *wal.Manager)) {
+			m := open(t, disk)
+			do(m)
+			synctest.Wait() // retention is done
+			require.NoError(t, m.Close())
+		}
+		with(func(m *wal.Manager) {
+			appendValues(t, partition(t, m, "keeps the segment", 0), 1)
+			p := partition(t, m, "t", 0)
+			appendValues(t, p, 2)
+			ack, err := p.AppendAt(bg, 4, record("behind a gap"))
+			require.NoError(t, err)
+			require.NoError(t, ack.Wait(bg))
+		})
+		with(func(m *wal.Manager) {
+			p := lookup(t, m, "t", 0)
+			require.NoError(t, p.TruncateAfter(bg, 1))
+			appendValues(t, p, 4)
+		})
+		with(func(m *wal.Manager) {
+			p := lookup(t, m, "t", 0)
+			require.NoError(t, p.TruncateAfter(bg, 3))
+			require.NoError(t, p.TruncateBefore(bg, 3))
+			appendValues(t, p, 1)
+		})
+		require.NoError(t, disk.Delete(segmentFile(2)))
+		repair(t, disk)
+		with(func(m *wal.Manager) {
+			require.NoError(t, lookup(t, m, "keeps the segment", 0).TruncateBefore(bg, 1))
+		})
+		require.Empty(t, verify(t, disk).Damage)
+		with(func(m *wal.Manager) {
+			values, lost := readAll(t, lookup(t, m, "t", 0))
+			require.Equal(t, map[int64]string{4: "value 4"}, values)
+			require.Equal(t, []wal.PartitionSpan{{Topic: "t", Partition: 0, From: 3, To: 4}}, lost)
+			require.NoError(t, lookup(t, m, "t", 0).TruncateBefore(bg, 4))
+		})
+		require.NotContains(t, names(disk, ".wal"), "00000000000000000001.wal", "it goes with the loss")
+		require.Empty(t, verify(t, disk).Damage)
+	})
 }
