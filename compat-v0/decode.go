@@ -173,10 +173,15 @@ func decodeV1(b []byte, r *Record) error {
 		return flawf("%d bytes of the record belong to no field", len(rest))
 	case r.Offset < 0 || r.Offset > maxOffset:
 		return flawf("offset %d: it is from 0 to %d", r.Offset, int64(maxOffset))
-	case r.Time > math.MaxInt64/1_000_000-1000 || r.Time < math.MinInt64/1_000_000+1000:
+	case !validTime(r.Time):
 		return flawf("time of %d ms since 1970: it has to be between the years 1678 and 2262", r.Time)
 	}
 	return nil
+}
+
+// validTime reports whether v1 has a time, which is in milliseconds since 1970.
+func validTime(ms int64) bool {
+	return ms <= math.MaxInt64/1_000_000-1000 && ms >= math.MinInt64/1_000_000+1000
 }
 
 func takeHeader(b []byte) (h Header, rest []byte, err error) {

@@ -43,6 +43,10 @@ func AppendV1(b []byte, r *wal.Record) ([]byte, error) {
 	switch {
 	case size > math.MaxInt32:
 		return b, fmt.Errorf("%w: offset %d: V1 record of %d bytes", wal.ErrRecordTooLarge, r.Offset, size)
+	case len(r.Headers) > wal.MaxHeaders:
+		return b, fmt.Errorf("%w: offset %d: %d headers (the limit is %d)", wal.ErrInvalid, r.Offset, len(r.Headers), wal.MaxHeaders)
+	case !validTime(r.Timestamp.UnixMilli()):
+		return b, fmt.Errorf("%w: offset %d: timestamp %v is not between 1678 and 2262", wal.ErrInvalid, r.Offset, r.Timestamp)
 	case r.Offset < 0 || r.Offset > maxOffset:
 		return b, fmt.Errorf("%w: offset %d: v0 has those from 0 to %d", wal.ErrInvalid, r.Offset, int64(maxOffset))
 	}

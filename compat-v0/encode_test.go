@@ -28,7 +28,11 @@ func TestAppendV1(t *testing.T) {
 	}
 	for _, bad := range []wal.Record{
 		{Offset: -1}, {Offset: math.MaxInt64 - 1}, {Headers: []wal.Header{{Key: strings.Repeat("k", 1<<16)}}},
+		{Headers: make([]wal.Header, wal.MaxHeaders+1), Timestamp: time.UnixMilli(0)}, {Timestamp: time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
+		if bad.Timestamp.IsZero() {
+			bad.Timestamp = time.UnixMilli(0)
+		}
 		b, err := walv0.AppendV1([]byte("before"), &bad)
 		require.ErrorIs(t, err, wal.ErrInvalid)
 		require.Equal(t, "before", string(b))

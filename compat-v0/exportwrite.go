@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,15 +65,19 @@ type files struct {
 	next   int64
 }
 
+// folderOf is where a partition's files are in a data directory.
+func folderOf(id partitionID) string { return filepath.Join(id.topic, strconv.Itoa(int(id.num))) }
+
 // openPartition opens the files of a partition in a v0 directory to go on behind the last sound record,
-// and cuts off what is behind that. A partition that is not there is made.
+// and cuts off what is behind that: the caller knows that it is no damage. A partition that is not there
+// is made.
 func openPartition(dir string, id partitionID) (*files, error) {
-	w := &files{id: id, dir: filepath.Join(dir, id.topic, strconv.Itoa(int(id.num)))}
+	w := &files{id: id, dir: filepath.Join(dir, folderOf(id))}
 	if err := makeDirs(w.dir); err != nil {
 		return nil, err
 	}
 	t := &tree{dir: dir}
-	if err := t.partition(id, filepath.Join(id.topic, strconv.Itoa(int(id.num)))); err != nil {
+	if err := t.partition(id, folderOf(id)); err != nil {
 		return nil, err
 	}
 	t.sort()
@@ -134,9 +139,13 @@ func (w *files) reopen(name string, number uint64, size int64) (err error) {
 }
 
 func (w *files) create() (err error) {
-	name := filepath.Join(w.dir, fmt.Sprintf("wal_%d_%d.log", w.id.num, w.number))
-	if w.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return err
+	for ; ; w.number++ { // the numbers in names of other times may be in the way
+		name := filepath.Join(w.dir, fmt.Sprintf("wal_%d_%d.log", w.id.num, w.number))
+		if w.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	w.size = 0
 	return syncDir(w.dir)

@@ -51,17 +51,22 @@ type Source struct {
 // Scan reads all of a v0 data directory, and changes nothing. An error says that it could not be read;
 // what is wrong with the data is in the report. The caller closes the Source.
 func Scan(ctx context.Context, dir string, o Options) (*Source, error) {
-	s := &Source{o: o, sorted: sorter{most: mostEntries, dir: o.TempDir}}
+	t, err := list(dir)
+	if err != nil {
+		return nil, err
+	}
+	return scanTree(ctx, t, o)
+}
+
+func scanTree(ctx context.Context, t *tree, o Options) (*Source, error) {
+	s := &Source{o: o, tree: t, sorted: sorter{most: mostEntries, dir: o.TempDir}}
 	if s.o.MaxRecord == 0 {
 		s.o.MaxRecord = MaxRecord
 	}
 	s.o.Progress = progress(o)
 	s.o.Batch = batchBytes(o)
-	var err error
-	if s.tree, err = list(dir); err != nil {
-		return nil, err
-	}
-	if err = s.prepare(); err == nil {
+	err := s.prepare()
+	if err == nil {
 		err = s.scan(ctx)
 	}
 	if err == nil {
