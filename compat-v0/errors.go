@@ -10,6 +10,8 @@ var (
 	ErrDamaged = errors.New("the source is damaged")
 	// ErrForeign: the target holds something else than what this migration writes.
 	ErrForeign = errors.New("the target holds something else: give a directory that is empty or not there")
+	// ErrLayout: the directory has the other layout than the one that is asked for.
+	ErrLayout = errors.New("the directory has the other layout")
 	// ErrVerify: what was written is not what was read.
 	ErrVerify = errors.New("what was written is not what the source holds")
 	// ErrSourceChanged: the source is not what it was when it was scanned.

@@ -199,7 +199,7 @@ func (e *exporter) verify(ctx context.Context, dir string) error {
 	for _, p := range s.parts {
 		found[partitionID{p.Topic, p.Partition}] = &p.digest
 	}
-	if err = errors.Join(r.err(), s.Close()); err != nil {
+	if err = errors.Join(r.Err(), s.Close()); err != nil {
 		return fmt.Errorf("%w: %w", ErrVerify, err)
 	}
 	if r.TornTails > 0 || r.Duplicates > 0 || r.BadCRC > 0 {

@@ -23,7 +23,7 @@ func Import(ctx context.Context, from, to string, o Options, opts ...wal.Option)
 	}
 	report := s.Report()
 	report.DryRun = o.DryRun
-	if err = report.err(); err == nil && !o.DryRun {
+	if err = report.Err(); err == nil && !o.DryRun {
 		i := &importer{source: s, to: to, report: &report, opts: append(opts[:len(opts):len(opts)],
 			wal.WithLegacyFormat(false), wal.WithMaxRecordSize(wal.MaxRecordLimit))}
 		err = i.run(ctx)

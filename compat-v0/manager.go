@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"strconv"
 
 	wal "github.com/chronik-go/wal/core"
@@ -41,12 +42,15 @@ func Legacy(opts ...wal.Option) (bool, error) {
 }
 
 // Open opens a data directory, and makes it if it is not there. A v1 log is not opened as a v0
-// directory, nor the other way round: that is ErrForeign. A v0 directory that is damaged is ErrDamaged.
+// directory, nor the other way round: that is ErrLayout. A v0 directory that is damaged is ErrDamaged.
 // Of opts, a v0 directory takes none but the layout.
 func Open(dir string, opts ...wal.Option) (*Manager, error) {
 	legacy, err := Legacy(opts...)
 	if err != nil {
 		return nil, err
+	}
+	if err := CheckLayout(dir, legacy); err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	if legacy {
 		s, err := openStore(dir)
@@ -55,14 +59,29 @@ func Open(dir string, opts ...wal.Option) (*Manager, error) {
 		}
 		return &Manager{store: s}, nil
 	}
-	if t, err := list(dir); err == nil && len(t.files) > 0 {
-		return nil, fmt.Errorf("open %s: %w: it is a v0 directory: migrate it, or set CHRONIK_WAL_LEGACY_FORMAT=true", dir, ErrForeign)
-	}
 	log, err := wal.Open(dir, opts...)
 	if err != nil {
 		return nil, err
 	}
 	return &Manager{log: log}, nil
+}
+
+// CheckLayout returns ErrLayout, with what to do, if a directory holds a v1 log and the v0 layout is asked
+// for, or the other way round.
+func CheckLayout(dir string, legacy bool) error {
+	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil {
+		return err
+	}
+	if legacy && len(segments) > 0 {
+		return fmt.Errorf("%w: it is a v1 log: set CHRONIK_WAL_LEGACY_FORMAT to false, or make a v0 directory of it with "+
+			"wal-migrate --reverse", ErrLayout)
+	}
+	if t, err := list(dir); err == nil && len(t.files) > 0 && !legacy {
+		return fmt.Errorf("%w: it is a v0 directory: set CHRONIK_WAL_LEGACY_FORMAT to true, or make a v1 log of it with "+
+			"wal-migrate", ErrLayout)
+	}
+	return nil
 }
 
 // Log returns the v1 log, with all that it can; nil of a v0 directory.

@@ -106,7 +106,7 @@ func TestAppendLegacy(t *testing.T) {
 	for _, legacy := range []bool{false, true} {
 		m := openManager(t, t.TempDir(), wal.WithLegacyFormat(legacy))
 		for want := range int64(3) {
-			offset, err := m.AppendLegacy([]byte{byte(want)}) //nolint:staticcheck // it is what is tested
+			offset, err := m.AppendLegacy([]byte{byte(want)})
 			require.NoError(t, err)
 			require.Equal(t, want, offset)
 		}
@@ -158,12 +158,12 @@ func TestManagerRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, m.Close())
 	_, err = walv0.Open(dir, wal.WithLegacyFormat(true))
-	require.ErrorIs(t, err, walv0.ErrForeign)
+	require.ErrorIs(t, err, walv0.ErrLayout)
 
 	v0 := t.TempDir()
 	require.NoError(t, os.CopyFS(v0, os.DirFS(goldenDir("v1"))))
 	_, err = walv0.Open(v0)
-	require.ErrorIs(t, err, walv0.ErrForeign)
+	require.ErrorIs(t, err, walv0.ErrLayout)
 
 	for _, name := range []string{"damage", "conflict", "bad-crc"} {
 		damaged := t.TempDir()

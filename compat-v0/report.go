@@ -44,6 +44,8 @@ type Partition struct {
 	Next       int64  `json:"next_offset"`
 	Records    int64  `json:"records"`
 	Duplicates int64  `json:"duplicates"`
+	// Bytes is the size of its files.
+	Bytes int64 `json:"bytes"`
 	// Numbered counts records that had no offset and were given one.
 	Numbered int64 `json:"numbered"`
 
@@ -72,8 +74,8 @@ func (r *Report) damaged(d Damage) {
 	}
 }
 
-// err is ErrDamaged, with the first place, if there is damage.
-func (r *Report) err() error {
+// Err is ErrDamaged, with the first place, if there is damage.
+func (r *Report) Err() error {
 	switch n := int64(len(r.Damage)) + r.moreDamage; n {
 	case 0:
 		return nil

@@ -119,6 +119,9 @@ func (s *Source) prepare() error {
 			left = slices.Delete(left, i, i+1)
 		}
 	}
+	for _, f := range s.tree.files {
+		s.parts[f.part].Bytes += f.size
+	}
 	if len(left) > 0 {
 		return fmt.Errorf("%w: renumber %s: there is no such partition", wal.ErrInvalid, left[0])
 	}

@@ -40,9 +40,6 @@ func openStore(dir string) (*store, error) {
 	if err := makeDirs(filepath.Clean(dir)); err != nil {
 		return nil, err
 	}
-	if logs, err := filepath.Glob(filepath.Join(dir, "*.wal")); err != nil || len(logs) > 0 {
-		return nil, errors.Join(err, fmt.Errorf("%w: it is a v1 log: wal-migrate --reverse makes a v0 directory of it", ErrForeign))
-	}
 	b, _, err := backend.Auto()
 	if err != nil {
 		return nil, err
@@ -70,17 +67,15 @@ func (s *store) load() error {
 		return err
 	}
 	r := source.Report()
-	if err := errors.Join(r.err(), source.Close()); err != nil {
+	if err := errors.Join(r.Err(), source.Close()); err != nil {
 		return err
 	}
 	for _, p := range r.Partitions {
 		id := partitionID{p.Topic, p.Partition}
 		s.parts[id] = &stored{id: id, info: wal.PartitionInfo{
 			Topic: p.Topic, Partition: p.Partition, FirstOffset: p.First, NextOffset: p.Next, DurableOffset: p.Next, Records: p.Records,
+			Bytes: p.Bytes,
 		}}
-	}
-	for _, f := range source.tree.files {
-		s.parts[source.tree.partitions[f.part]].info.Bytes += f.size
 	}
 	return nil
 }
@@ -216,7 +211,7 @@ func (s *store) scan(ctx context.Context, id partitionID, from int64) (*Source, 
 	if err != nil {
 		return nil, err
 	}
-	if err := source.report.err(); err != nil {
+	if err := source.report.Err(); err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
 	return source, nil

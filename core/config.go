@@ -224,10 +224,10 @@ func (c *config) checkEncryption() error {
 	return nil
 }
 
-// checkFormat refuses to write a layout that this version cannot write. Environment tells it all the same.
+// checkFormat refuses to write a layout that only the module compat-v0 writes. Environment tells it all the same.
 func (c *config) checkFormat() error {
 	if c.legacy && !c.readOnly {
-		return fmt.Errorf("%w: the v0 layout is asked for, and this version writes its own format only: set %s to false", ErrInvalid, envLegacyFormat)
+		return fmt.Errorf("%w: the v0 layout is asked for, which only the module compat-v0 writes: set %s to false", ErrInvalid, envLegacyFormat)
 	}
 	return nil
 }

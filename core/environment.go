@@ -56,7 +56,7 @@ var variables = []variable{
 		}},
 	numberVariable(envBufferSize, "write buffer of a log", "bytes", MinBufferSize, MaxBufferSize,
 		func(c *config) int64 { return int64(c.bufferSize) }, func(c *config, n int64) { c.bufferSize = int(n) }),
-	boolVariable(envLegacyFormat, "write the v0 layout; this version cannot, and an open for writing says so", func(c *config) *bool { return &c.legacy }, false),
+	boolVariable(envLegacyFormat, "the v0 layout, to go back: of the module compat-v0 and the command's append, read, ls and verify", func(c *config) *bool { return &c.legacy }, false),
 	boolVariable(envDisableURing, "pass io_uring over in the choice of a backend", func(c *config) *bool { return &c.disableURing }, false),
 	boolVariable(envDisablePool, "do not use buffers again", func(c *config) *bool { return &c.bufferPool }, true),
 	boolVariable(envStdLocks, "sync.Mutex as the append lock, in place of the FIFO-fair one", func(c *config) *bool { return &c.stdLocks }, false),

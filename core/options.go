@@ -43,7 +43,8 @@ func WithDisableIOUring(disable bool) Option {
 	return func(c *config) { c.disableURing = disable; c.set[envDisableURing] = true }
 }
 
-// WithLegacyFormat asks for the v0 layout. This version cannot write it: an Open for writing fails.
+// WithLegacyFormat asks for the v0 layout, which the module compat-v0 writes, through an Open like this
+// one. The engine cannot: an Open for writing fails.
 func WithLegacyFormat(legacy bool) Option {
 	return func(c *config) { c.legacy = legacy; c.set[envLegacyFormat] = true }
 }

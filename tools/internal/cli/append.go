@@ -81,6 +81,13 @@ func (c *cli) append(ctx context.Context, f appendFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	legacy, err := c.appendsLegacy()
+	switch {
+	case err != nil:
+		return err
+	case legacy:
+		return c.appendLegacy(ctx, f)
+	}
 	m, err := c.openWriter(!f.mustExist)
 	if err != nil {
 		return err

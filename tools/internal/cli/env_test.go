@@ -32,7 +32,7 @@ func TestEnv(t *testing.T) {
 	require.Regexp(t, `CHRONIK_WAL_FSYNC_MODE +always +environment +`, ok(t, "", "env"))
 }
 
-// The layout of version 0, which cannot be written yet, is in force and told; who would write refuses.
+// The layout of v0 is in force and told; a log of the other layout is read, and not written to.
 func TestEnvOfLegacyFormat(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, "a\n", "append", "--dir", dir, "--topic", "t")
@@ -41,6 +41,9 @@ func TestEnvOfLegacyFormat(t *testing.T) {
 	require.Equal(t, "a\n", ok(t, "", "read", "--dir", dir, "--topic", "t"))
 	ok(t, "", "backends")
 	o := run(t, "b\n", "append", "--dir", dir, "--topic", "t")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "set CHRONIK_WAL_LEGACY_FORMAT to false")
+	o = run(t, "", "truncate", "--dir", dir, "--topic", "t", "--before", "1")
 	require.Equal(t, 2, o.code)
 	require.Contains(t, o.stderr, "set CHRONIK_WAL_LEGACY_FORMAT to false")
 }

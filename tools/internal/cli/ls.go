@@ -9,7 +9,12 @@ import (
 func (c *cli) lsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ls", Short: "List the partitions", Args: noArguments}
 	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(*cobra.Command, []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if legacy, err := c.readsLegacy(); err != nil {
+			return err
+		} else if legacy {
+			return c.lsLegacy(cmd.Context(), *asJSON)
+		}
 		return c.withReader(func(m *wal.Manager) error {
 			if err := c.printPartitions(m.Partitions(), *asJSON); err != nil {
 				return err

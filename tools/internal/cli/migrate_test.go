@@ -84,7 +84,7 @@ func TestMigrateJSONKeys(t *testing.T) {
 	require.ElementsMatch(t, strings.Fields("files records bytes duplicates bad_crc torn_tails damage partitions "+
 		"dry_run done resumed approximated lost torn ignored"), slices.Collect(maps.Keys(report)))
 	for key, want := range map[string]string{
-		"damage": "file offset length reason", "partitions": "topic partition first_offset next_offset records duplicates numbered",
+		"damage": "file offset length reason", "partitions": "topic partition first_offset next_offset records bytes duplicates numbered",
 	} {
 		list := decode[[]map[string]any](t, string(report[key]))
 		require.NotEmpty(t, list)

@@ -68,6 +68,11 @@ func (c *cli) read(ctx context.Context, f readFlags) error {
 	if err != nil {
 		return err
 	}
+	if legacy, err := c.readsLegacy(); err != nil {
+		return err
+	} else if legacy {
+		return c.readLegacy(ctx, f, out, encode)
+	}
 	return c.withReader(func(m *wal.Manager) error {
 		p, err := m.Lookup(f.topic, f.partition)
 		if err != nil && len(m.Damage()) > 0 {

@@ -37,6 +37,11 @@ func (c *cli) verifyCommand() *cobra.Command {
 }
 
 func (c *cli) verify(ctx context.Context, asJSON bool) error {
+	if legacy, err := c.readsLegacy(); err != nil {
+		return err
+	} else if legacy {
+		return c.verifyLegacy(ctx, asJSON)
+	}
 	dir, err := c.dataDir()
 	if err != nil {
 		return err
