@@ -218,7 +218,9 @@ func (m *Manager) bringDictionary(s *shard, d *dictionary) bool {
 		m.cfg.logger.Warn("cannot write a dictionary: appends go without", "log", s.home, "topic", d.topic, "error", err)
 		return false
 	}
-	d.sealed = s.sealer != nil
+	if d.sealed != (s.sealer != nil) { // only while the log is opened: later readers look at it
+		d.sealed = s.sealer != nil
+	}
 	return true
 }
 
