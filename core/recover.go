@@ -47,7 +47,8 @@ type recovery struct {
 	partitions map[uint32]*Partition
 
 	// What entries were lost, and where their partitions stood.
-	seen   map[uint32]uint64 // LSN of a partition's newest entry
+	seen   map[uint32]uint64 // LSN of a partition's newest entry, or before its newest declaration
+	ended  map[uint32]uint64 // LSN of a partition's newest entry that tells where it ends
 	begun  map[uint32]beginning
 	losing map[uint32]int // index of the newest mend of a partition, if only that can have been longer
 	starts map[startKey]start
@@ -91,7 +92,7 @@ func (r *recovery) run() error {
 	}
 	r.numbers = numbers
 	r.lacking = map[uint32]int64{}
-	r.partitions, r.seen = map[uint32]*Partition{}, map[uint32]uint64{}
+	r.partitions, r.seen, r.ended = map[uint32]*Partition{}, map[uint32]uint64{}, map[uint32]uint64{}
 	r.begun, r.starts, r.losing = map[uint32]beginning{}, map[startKey]start{}, map[uint32]int{}
 	// A process may have died between giving a segment its name and making that durable. A
 	// reader would take its predecessor to end where it says, until a crash takes the name;

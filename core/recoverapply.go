@@ -84,7 +84,12 @@ func (r *recovery) meet(g *segment, p *Partition, pt *part) {
 	r.loseUpTo(g, p, pt.Declaration, pt.declared)
 	r.giveUpFilled(g, p, pt.Declaration, pt.declared)
 	if run, differs := x.truncatedTo(pt.Declaration); differs {
+		seen := r.seen[p.id]
+		if run.Base == x.next && run.Flags&format.FlagGapLost != 0 {
+			r.seen[p.id] = r.ended[p.id] // a declaration of the same end that shows less of the loss does not contradict it
+		}
 		r.mend(g, p, run, pt.declared)
+		r.seen[p.id] = seen
 	} else {
 		x.learn(g, pt.Declaration)
 	}
@@ -190,6 +195,7 @@ func (r *recovery) applyStep(g *segment, p *Partition, st step) {
 	}
 	if st.Flags&format.FlagMoved == 0 && st.Kind != format.KindTruncateBefore { // those tell nothing of the next offset
 		r.seen[p.id] = max(r.seen[p.id], st.last)
+		r.ended[p.id] = r.seen[p.id]
 		delete(r.losing, p.id)
 	}
 }

@@ -109,3 +109,47 @@ func TestLossInAFilledGapOutlivesRetention(t *testing.T) {
 		require.Empty(t, verify(t, disk).Damage)
 	})
 }
+
+// A segment says that more is lost below a partition's end than what one before it shows, and all LSNs between them are
+// used: the loss is told before both. Nothing sound is given up.
+func TestLossThatALaterSegmentTells(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	with := func(do func(m *wal.Manager)) {
+		m := open(t, disk)
+		do(m)
+		require.NoError(t, m.Close())
+	}
+	others := func(m *wal.Manager) { appendValues(t, partition(t, m, "others", 0), 1) }
+	with(func(m *wal.Manager) {
+		others(m)
+		appendValues(t, partition(t, m, "t", 0), 5)
+	})
+	with(func(m *wal.Manager) {
+		p := lookup(t, m, "t", 0)
+		appendValues(t, p, 2)
+		require.NoError(t, p.TruncateAfter(bg, 2))
+	})
+	with(func(m *wal.Manager) { appendValues(t, lookup(t, m, "t", 0), 4) })
+	with(others)
+	with(func(m *wal.Manager) {
+		require.NoError(t, lookup(t, m, "t", 0).TruncateBefore(bg, 1))
+		others(m)
+	})
+	require.NoError(t, disk.Delete(segmentFile(3)))
+	require.Equal(t, []wal.PartitionSpan{{Topic: "t", Partition: 0, From: 3, To: 7}}, repair(t, disk).Lost)
+	with(func(m *wal.Manager) { appendValues(t, lookup(t, m, "t", 0), 2) })
+
+	for number := 2; number <= 4; number++ {
+		require.NoError(t, disk.Delete(segmentFile(number)))
+	}
+	report := repair(t, disk)
+	m := open(t, disk)
+	values, lost := readAll(t, lookup(t, m, "t", 0))
+	require.Equal(t, map[int64]string{1: "value 1", 2: "value 2", 7: "value 7", 8: "value 8"}, values, "%v", report.Actions)
+	require.Equal(t, int64(3), lost[0].From)
+	require.Equal(t, int64(7), lost[len(lost)-1].To)
+	values, _ = readAll(t, lookup(t, m, "others", 0))
+	require.Len(t, values, 2, "the third is lost")
+	require.NoError(t, m.Close())
+	require.Empty(t, verify(t, disk).Damage)
+}
