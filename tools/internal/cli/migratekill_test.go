@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -226,6 +227,42 @@ func (g *migrated) killEnd(t *testing.T, random *rand.Rand) (killed int) {
 		limit = limit * 5 / 4
 	}
 	return killed
+}
+
+// Memory does not grow with what is migrated: 280 MB of records, more than what may be in memory.
+func TestMigrateMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems count in other units")
+	}
+	dir := t.TempDir()
+	name := filepath.Join(dir, "v0", "t", "0", "wal_0_0.log")
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+	f, err := os.Create(name)
+	require.NoError(t, err)
+	var b []byte
+	for i := range int64(700_000) {
+		b, err = walv0.AppendV1(b, &wal.Record{Offset: i, Timestamp: time.UnixMilli(i), Value: make([]byte, 360)})
+		require.NoError(t, err)
+		if len(b) > 1<<20 {
+			_, err = f.Write(b)
+			require.NoError(t, err)
+			b = b[:0]
+		}
+	}
+	_, err = f.Write(b)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	for _, args := range []string{"--from DIR/v0 --to DIR/log", "--reverse --from DIR/log --to DIR/back"} {
+		cmd := migrateProcess(t, split(strings.ReplaceAll(args, "DIR", dir))...)
+		cmd.Env = append(cmd.Env, "CHRONIK_WAL_SEGMENT_SIZE=")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "records       700000\n")
+		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		require.True(t, ok)
+		require.Less(t, usage.Maxrss*1024, int64(256_000_000), args)
+		t.Logf("%s: %d MB", args, usage.Maxrss*1024/1e6)
+	}
 }
 
 func v0Size(t *testing.T, dir string) (n int64) {
