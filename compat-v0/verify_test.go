@@ -90,3 +90,46 @@ func TestSourceThatChanges(t *testing.T) {
 	require.ErrorIs(t, err, walv0.ErrSourceChanged)
 	require.NoDirExists(t, at("back"))
 }
+
+// A kill between any two steps at the end leaves what the next run makes good: a record that only made the
+// next offset known, and the directory of a migration whose target is there.
+func TestResumeAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	to := filepath.Join(dir, "log")
+	run := func(ctx context.Context, o walv0.Options) error {
+		r, err := walv0.Import(ctx, goldenDir("v2c"), to, o)
+		require.Equal(t, err == nil, r.Done)
+		return err
+	}
+	interrupted(t, run)
+	m, err := wal.Open(filepath.Join(to+".migrating", "data"))
+	require.NoError(t, err)
+	p, err := m.Lookup("t", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 21, p.NextOffset(), "all records are there")
+	ack, err := p.AppendAt(t.Context(), 30, wal.Record{Headers: []wal.Header{{Key: "chronik.v0.end"}}})
+	require.NoError(t, err)
+	require.NoError(t, ack.Wait(t.Context()))
+	require.NoError(t, m.Close())
+	state, err := os.ReadFile(filepath.Join(to+".migrating", "source.json"))
+	require.NoError(t, err)
+
+	require.NoError(t, run(t.Context(), walv0.Options{}))
+	lines, next := showLog(t, to)
+	require.Len(t, lines, 3)
+	require.EqualValues(t, 30, next["t/0"])
+	for _, left := range []map[string]string{{"source.json": string(state)}, {"source.json.tmp": "{"}} {
+		write(t, to+".migrating", left)
+		require.NoError(t, run(t.Context(), walv0.Options{}))
+		require.Equal(t, []string{"log"}, names(t, dir))
+	}
+	require.NoError(t, os.Mkdir(to+".migrating", 0o700))
+	require.NoError(t, run(t.Context(), walv0.Options{}))
+	require.Equal(t, []string{"log"}, names(t, dir))
+
+	// And at the beginning, before anything is stated.
+	to = filepath.Join(dir, "second")
+	write(t, to+".migrating", map[string]string{"source.json.tmp": `{"to"`})
+	require.NoError(t, run(t.Context(), walv0.Options{}))
+	require.ElementsMatch(t, []string{"log", "second"}, names(t, dir))
+}
