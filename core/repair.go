@@ -51,6 +51,10 @@ const repairRounds = 16
 // never see the next record in its place. The log is then read again in full: without an
 // error it is without damage. A log without damage is left alone.
 //
+// There is one exception: a segment that contradicts the rest of the log is given up whole, and the report says which
+// and what it held. It takes several repairs, one on the other, for a sound one to do so: what an earlier repair had no need
+// to tell, since it was truncated, is missing once the truncation is lost too, and no LSN is left to tell it with.
+//
 // Each damaged segment is rebuilt under a temporary name from what is sound in it, made
 // durable, and takes the place of the damaged one once that is durable in the quarantine.
 // So a repair that a crash or ctx interrupts can be run again.
