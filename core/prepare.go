@@ -121,7 +121,7 @@ func (p *preparer) prepareSize(size int64) prepared {
 		return f
 	}
 	if p.written {
-		f.written = min(size, zeroAhead)
+		f.written = min(size, zeroFirst)
 		z := &zeroRequest{file: f.file, to: f.written, done: make(chan struct{})}
 		if p.zero(z); z.err == nil && p.queue != nil {
 			z.err = p.zeroRest(&f)

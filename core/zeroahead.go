@@ -14,8 +14,12 @@ import (
 // write is mostly waiting, and not for large ones: a stream of those gets none.
 
 const (
-	// zeroAhead is how far ahead of the log zeros are written.
+	// zeroAhead is how far ahead of the log zeros are written at most.
 	zeroAhead = 32 << 20
+	// zeroFirst is how many zeros a log begins with, bytes. It gets more as it grows, for of many
+	// logs in one directory most may hold little: 256 of them with 32 MiB each kept a device busy
+	// for ten seconds.
+	zeroFirst = 1 << 20
 	// askedAt is the part of a segment after which the next one's file is asked for: a quarter.
 	askedAt = 4
 	// zeroStep is how much is zeroed by one write, bytes: little, for a group that
@@ -48,7 +52,8 @@ func (c *committer) lookAhead(written int) {
 	if c.asked {
 		c.keepPace()
 	}
-	if !c.s.prepare.written || c.usual > zeroMaxGroup || c.zeroed >= size || c.position+zeroAhead/2 < c.zeroed {
+	ahead := min(zeroAhead, max(zeroFirst, 2*c.position))
+	if !c.s.prepare.written || c.usual > zeroMaxGroup || c.zeroed >= size || c.position+ahead/2 < c.zeroed {
 		return
 	}
 	if c.zeroing != nil {
@@ -61,8 +66,8 @@ func (c *committer) lookAhead(written int) {
 			return
 		}
 	}
-	from := format.AlignUp(max(c.zeroed, c.position+zeroAhead/4), format.MaxAlignment)
-	to := min(from+zeroAhead/2, size) &^ (format.MaxAlignment - 1)
+	from := format.AlignUp(max(c.zeroed, c.position+ahead/4), format.MaxAlignment)
+	to := min(from+ahead/2, size) &^ (format.MaxAlignment - 1)
 	if from >= to {
 		return
 	}

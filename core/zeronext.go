@@ -46,7 +46,7 @@ func (c *committer) keepPace() {
 	}
 	size := c.active.size.Load()
 	begun := size / askedAt
-	c.s.prepare.pace.allow(zeroAhead + int64(float64(c.position-begun)/float64(size-begun)*float64(size)))
+	c.s.prepare.pace.allow(zeroStep + int64(float64(c.position-begun)/float64(size-begun)*float64(size)))
 }
 
 // zeroRest writes zeros to a file that was made, up to its end or until no more are wanted, as the
