@@ -59,6 +59,9 @@ func Read(ctx context.Context, o ReadOptions) (ReadResult, error) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return ReadResult{}, err
 	}
+	if err := bring(o.Dir, PageCacheWarm); err != nil {
+		return ReadResult{}, err
+	}
 	m, err := wal.Open(o.Dir, append(o.Log, wal.WithReadOnly())...)
 	if err != nil {
 		return ReadResult{}, err
@@ -106,7 +109,7 @@ func readFrom(ctx context.Context, m *wal.Manager, o ReadOptions, filled Filled)
 		P50:              quantile(hist, 0.50),
 		P99:              quantile(hist, 0.99),
 		RSS:              peakRSS(),
-		PageCache:        "warm",
+		PageCache:        PageCacheWarm,
 	}, nil
 }
 

@@ -24,6 +24,9 @@ type RecoveryOptions struct {
 	RecordSize int
 	// Crash kills the writer in place of closing the log.
 	Crash bool
+	// PageCache is what the open finds in the page cache: PageCacheWarm or PageCacheCold. Backends that
+	// read past it take no notice.
+	PageCache string
 }
 
 // Check says which option is out of its range.
@@ -59,6 +62,9 @@ func Recovery(ctx context.Context, o RecoveryOptions, child func(ctx context.Con
 	if err := runStep(child(ctx, StepFill), &filled, o.Crash); err != nil {
 		return RecoveryResult{}, stepError(ctx, StepFill, err)
 	}
+	if err := bring(o.Dir, o.PageCache); err != nil {
+		return RecoveryResult{}, err
+	}
 	r := RecoveryResult{}
 	if err := runStep(child(ctx, StepOpen), &r, false); err != nil {
 		return RecoveryResult{}, stepError(ctx, StepOpen, err)
@@ -67,7 +73,7 @@ func Recovery(ctx context.Context, o RecoveryOptions, child func(ctx context.Con
 		return RecoveryResult{}, fmt.Errorf("of %d records with %d bytes, all acknowledged, %d with %d came back: %w",
 			filled.Records, filled.Bytes, r.Records, r.Bytes, wal.ErrDamaged)
 	}
-	r.Bench, r.RecordSize, r.PageCache, r.Shutdown = "recovery", o.RecordSize, "warm", "clean"
+	r.Bench, r.RecordSize, r.PageCache, r.Shutdown = "recovery", o.RecordSize, o.PageCache, "clean"
 	if o.Crash {
 		r.Shutdown = "crash"
 	}

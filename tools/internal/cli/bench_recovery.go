@@ -24,6 +24,8 @@ func (f *recoveryFlags) register(set *pflag.FlagSet) {
 	set.Var((*size)(&f.Size), "size", "how many bytes of values to write first, "+sizeUnits)
 	wholeFlag(set, &f.RecordSize, "record-size", 1024, 1, math.MaxInt32, "size of a value, `bytes`")
 	choiceFlag(set, &f.shutdown, "shutdown", "crash", []string{"clean", "crash"}, "how the writer ends: clean or crash")
+	choiceFlag(set, &f.PageCache, "page-cache", bench.PageCacheWarm, []string{bench.PageCacheWarm, bench.PageCacheCold},
+		"what the open finds in the page cache: warm, everything, or cold, nothing (Linux)")
 }
 
 func (f *recoveryFlags) check() error {
