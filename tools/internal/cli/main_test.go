@@ -22,6 +22,9 @@ const runAsCommand = "CHRONIK_WAL_TEST_COMMAND"
 // runAsStubborn in the environment makes it a benchmark in that directory that no signal ends.
 const runAsStubborn = "CHRONIK_WAL_TEST_STUBBORN"
 
+// runAndTellMemory in the environment is the file that wal-migrate, run so, copies its status to.
+const runAndTellMemory = "CHRONIK_WAL_TEST_TELL_MEMORY"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(runAsStubborn); dir != "" {
 		endBySignal(func() error { return os.RemoveAll(dir) })
@@ -31,7 +34,14 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(runAsCommand) {
 	case "wal-migrate":
 		killAtProgress()
-		os.Exit(MigrateMain())
+		code := MigrateMain()
+		if name := os.Getenv(runAndTellMemory); name != "" {
+			status, err := os.ReadFile("/proc/self/status")
+			if err = errors.Join(err, os.WriteFile(name, status, 0o600)); err != nil {
+				panic(err)
+			}
+		}
+		os.Exit(code)
 	case "1":
 		os.Exit(Main())
 	}
