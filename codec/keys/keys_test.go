@@ -298,3 +298,34 @@ func FuzzUnwrap(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is in a key file: it is keys that wrap and unwrap, or a typed error that tells nothing of it.
+func FuzzRead(f *testing.F) {
+	identity := "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+	for _, text := range []string{"", key1, key1 + "\r\n# old\n\n" + key2, key1[:63] + "g", key1 + key1, identity, "#\n" + identity + "\n" + identity,
+		identity[:40], key1 + "\n" + identity} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "keys")
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		p, err := keys.Read(path)
+		if err != nil {
+			require.ErrorIs(t, err, wal.ErrKey)
+			told := strings.ReplaceAll(err.Error(), path, "")
+			for line := range bytes.Lines(text) {
+				if line = bytes.TrimSpace(line); len(line) >= 16 {
+					require.NotContains(t, told, string(line))
+				}
+			}
+			return
+		}
+		secret := []byte("a data key of some bytes")
+		wrapped, err := p.Wrap(secret)
+		require.NoError(t, err)
+		require.NotContains(t, string(wrapped), string(secret))
+		got, err := p.Unwrap(wrapped)
+		require.NoError(t, err)
+		require.Equal(t, secret, got)
+	})
+}
