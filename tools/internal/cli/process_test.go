@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -127,6 +128,9 @@ func TestBenchInterrupted(t *testing.T) {
 		"read --duration 60 --size 1M": syscall.SIGHUP, "recovery --size 100G": os.Interrupt,
 	} {
 		t.Run(args, func(t *testing.T) {
+			if signal.Ignored(ending) { // below nohup, say: it is to go on
+				ending = syscall.SIGTERM
+			}
 			dir := t.TempDir()
 			cmd := process(t, append(strings.Fields("bench "+args), "--dir", dir)...)
 			stdout, err := cmd.StdoutPipe()
