@@ -12,6 +12,8 @@ var (
 	ErrForeign = errors.New("the target holds something else: give a directory that is empty or not there")
 	// ErrLayout: the directory has the other layout than the one that is asked for.
 	ErrLayout = errors.New("the directory has the other layout")
+	// ErrNotInV0: an option asks for what the v0 layout has no room for. Nothing was opened.
+	ErrNotInV0 = errors.New("the v0 layout has no such thing")
 	// ErrVerify: what was written is not what was read.
 	ErrVerify = errors.New("what was written is not what the source holds")
 	// ErrSourceChanged: the source is not what it was when it was scanned.

@@ -43,9 +43,14 @@ func Legacy(opts ...wal.Option) (bool, error) {
 
 // Open opens a data directory, and makes it if it is not there. A v1 log is not opened as a v0
 // directory, nor the other way round: that is ErrLayout. A v0 directory that is damaged is ErrDamaged.
-// Of opts, a v0 directory takes none but the layout.
+//
+// A v0 directory has neither encryption nor compression, and its own checksum: options that ask for
+// others are ErrNotInV0, as plain records would be written. All else of opts has no effect there.
 func Open(dir string, opts ...wal.Option) (*Manager, error) {
 	legacy, err := Legacy(opts...)
+	if err == nil && legacy {
+		err = checkStorage(opts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +69,27 @@ func Open(dir string, opts ...wal.Option) (*Manager, error) {
 		return nil, err
 	}
 	return &Manager{log: log}, nil
+}
+
+// checkStorage refuses options about how records are stored that a v0 directory would drop.
+func checkStorage(opts []wal.Option) error {
+	is, err := wal.StorageOf(opts...)
+	if err != nil {
+		return err
+	}
+	without, err := wal.StorageOf()
+	if err != nil {
+		return err
+	}
+	switch {
+	case is.Cipher != "" || is.SealedOnly:
+		return fmt.Errorf("%w: records are not encrypted there: leave WithKeys and WithSealedOnly out, or stay with v1", ErrNotInV0)
+	case is.Codec != "" || len(is.TopicCodecs) > 0:
+		return fmt.Errorf("%w: records are not compressed there: leave WithCodec and WithTopicCodec out", ErrNotInV0)
+	case is.Checksum != without.Checksum:
+		return fmt.Errorf("%w: its checksum is its own: leave WithChecksum out", ErrNotInV0)
+	}
+	return nil
 }
 
 // CheckLayout returns ErrLayout, with what to do, if a directory holds a v1 log and the v0 layout is asked

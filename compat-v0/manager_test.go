@@ -1,6 +1,8 @@
 package walv0_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -176,6 +178,38 @@ func TestManagerRefuses(t *testing.T) {
 	t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "perhaps")
 	_, err = walv0.Open(dir)
 	require.ErrorIs(t, err, wal.ErrInvalid)
+}
+
+// plainKeys wraps nothing: it makes a log an encrypted one.
+type plainKeys struct{}
+
+func (plainKeys) Wrap(secret []byte) ([]byte, error)    { return bytes.Clone(secret), nil }
+func (plainKeys) Unwrap(wrapped []byte) ([]byte, error) { return bytes.Clone(wrapped), nil }
+
+// idle is a codec that makes nothing smaller: all is stored as it is.
+type idle struct{}
+
+func (idle) ID() uint8                    { return 40 }
+func (idle) Name() string                 { return "idle" }
+func (idle) Compress(_, _ []byte) []byte  { return nil }
+func (idle) Decompress(_, _ []byte) error { return errors.ErrUnsupported }
+
+// What a v0 directory has no room for is not dropped in silence: nothing is opened, and nothing made.
+func TestLegacyRefusesStorage(t *testing.T) {
+	for name, opt := range map[string]wal.Option{
+		"keys": wal.WithKeys(plainKeys{}), "sealed only": wal.WithSealedOnly(), "codec": wal.WithCodec(idle{}),
+		"a topic's codec": wal.WithTopicCodec("t", idle{}), "checksum": wal.WithChecksum(wal.ChecksumXXH64),
+	} {
+		dir := filepath.Join(t.TempDir(), "v0")
+		opts := []wal.Option{wal.WithLegacyFormat(true), opt}
+		if name == "sealed only" {
+			opts = append(opts, wal.WithReadOnly()) // without keys it is for readers
+		}
+		_, err := walv0.Open(dir, opts...)
+		require.ErrorIs(t, err, walv0.ErrNotInV0, name)
+		require.NoDirExists(t, dir)
+	}
+	openManager(t, t.TempDir(), wal.WithLegacyFormat(true), wal.WithTopicCodec("t", nil), wal.WithCodec(nil), wal.WithChecksum(wal.ChecksumCRC32C))
 }
 
 // Appends and readers at the same time: each reader sees a prefix, and offsets are given once.

@@ -43,6 +43,9 @@ func (c *cli) appendLegacy(ctx context.Context, f appendFlags) error {
 	if f.producer != 0 {
 		return usagef("--producer: v0 knows no producers")
 	}
+	if err := c.checkLegacy(); err != nil {
+		return err
+	}
 	dir, err := c.dataDir()
 	if err != nil {
 		return err
@@ -56,6 +59,21 @@ func (c *cli) appendLegacy(ctx context.Context, f appendFlags) error {
 	}
 	err = c.feedLegacy(ctx, m, f)
 	return errorsFirst(err, m.Close())
+}
+
+// checkLegacy refuses flags about how records are stored that a v0 directory has no room for.
+func (c *cli) checkLegacy() error {
+	for _, f := range []struct{ name, harmless, why string }{
+		{"key-file", "", "v0 has no encryption, and the records would be plain"},
+		{"cipher", "", "v0 has no encryption, and the records would be plain"},
+		{"codec", "none", "v0 has no compression"},
+		{"checksum", "crc32c", "v0 has a checksum of its own"},
+	} {
+		if flag := c.flags.set.Lookup(f.name); flag.Changed && flag.Value.String() != f.harmless {
+			return usagef("--%s: %s: leave it out, or set CHRONIK_WAL_LEGACY_FORMAT to false", f.name, f.why)
+		}
+	}
+	return nil
 }
 
 func (c *cli) feedLegacy(ctx context.Context, m *walv0.Manager, f appendFlags) error {

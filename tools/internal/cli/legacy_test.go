@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,17 +25,26 @@ func TestLegacyFormat(t *testing.T) {
 	require.Equal(t, [3]int64{0, 3, 3}, [3]int64{list[0].FirstOffset, list[0].NextOffset, list[0].Records})
 	require.True(t, decode[reportJSON](t, ok(t, "", "verify", "--dir", dir, "--json")).OK)
 
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("a", 64)), 0o600))
 	for _, c := range []struct{ args, want string }{
 		{"read --topic t", "no such partition"},
 		{"read --topic t --partition 2 --from 4", "out of range"},
 		{"read --topic t --partition 2 --follow", "--follow"},
 		{"append --topic t --producer 1", "--producer"},
+		{"append --topic t --key-file KEY", "--key-file: v0 has no encryption"},
+		{"append --topic t --key-file MISSING", "--key-file: v0 has no encryption"},
+		{"append --topic t --cipher chacha20-poly1305", "--cipher: v0 has no encryption"},
+		{"append --topic t --codec zstd:3", "--codec: v0 has no compression"},
+		{"append --topic t --checksum xxh64", "--checksum: v0 has a checksum of its own"},
 		{"truncate --topic t --partition 2 --before 1", "set CHRONIK_WAL_LEGACY_FORMAT to false"},
 	} {
-		o := run(t, "x\n", append(split(c.args), "--dir", dir)...)
+		o := run(t, "x\n", append(split(strings.Replace(c.args, "KEY", key, 1)), "--dir", dir)...)
 		require.Equal(t, 2, o.code, c.args)
 		require.Contains(t, o.stderr, c.want, c.args)
 	}
+	require.NoDirExists(t, filepath.Join(dir, "t", "0"), "what was refused is not there")
+	require.Equal(t, "e 0 0\n", ok(t, "d\n", "append", "--dir", dir, "--topic", "e", "--codec", "none", "--checksum", "crc32c"))
 	// What is damaged is told of, and not written to.
 	name := filepath.Join(dir, "t", "2", "wal_2_0.log")
 	data, err := os.ReadFile(name)
