@@ -117,3 +117,25 @@ func TestKeyFile(t *testing.T) {
 	require.Zero(t, o.code)
 	require.Equal(t, "chronik-wal: warning: key file "+key+" has mode 0644: others than its owner may get at the key: chmod 600 "+key+"\n", o.stderr)
 }
+
+// A variable of the shell that is not set is no wish for plain records, whatever the command.
+func TestKeyFileIsNotEmpty(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	commands := []string{"append --topic t", "bench append", "bench baseline", "train-dict --topic t"}
+	for _, cmd := range (&cli{}).rootCommand().Commands() {
+		commands = append(commands, cmd.Name())
+	}
+	for _, command := range commands {
+		for _, empty := range [][]string{{"--key-file", ""}, {"--key-file="}} {
+			o := run(t, "secret\n", append(split(command+" --dir "+dir), empty...)...)
+			require.Equal(t, 2, o.code, command)
+			require.Contains(t, o.stderr, `--key-file "": it has to be the name of a file`, command)
+			require.NoDirExists(t, dir)
+		}
+	}
+	o := runMigrate(t, "--from", v0Golden("v1"), "--to", dir, "--key-file", "")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, `--key-file "": it has to be the name of a file`)
+	require.NoDirExists(t, dir)
+	require.NoDirExists(t, dir+".migrating")
+}

@@ -108,6 +108,21 @@ func (c *codecFlag) Set(text string) error {
 	return nil
 }
 
+// fileFlag is a flag for the name of a file. An empty one, of a variable of the shell that is not set
+// say, is not taken for the flag's absence.
+type fileFlag string
+
+func (f *fileFlag) String() string { return string(*f) }
+func (f *fileFlag) Type() string   { return "file" }
+
+func (f *fileFlag) Set(text string) error {
+	if text == "" {
+		return errors.New("the name of a file")
+	}
+	*f = fileFlag(text)
+	return nil
+}
+
 // durationUnits tells, in a help text, what a duration may look like.
 const durationUnits = "like 10 (seconds), 500ms or 2m"
 

@@ -37,7 +37,7 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 	choiceFlag(set, &f.logLevel, "log-level", "off", []string{"trace", "debug", "info", "warn", "error", "off"},
 		"what to log on standard error: trace, debug, info, warn, error or off")
 	choiceFlag(set, &f.checksum, "checksum", "crc32c", []string{"crc32c", "xxh64"}, "what guards what is appended: crc32c or xxh64")
-	set.StringVar(&f.keyFile, "key-file", "", "`file` with the key, 64 hexadecimal digits a line, or age identities: the log is or becomes encrypted")
+	set.Var((*fileFlag)(&f.keyFile), "key-file", "`file` with the key, 64 hexadecimal digits a line, or age identities: the log is or becomes encrypted")
 	choiceFlag(set, &f.cipher, "cipher", wal.AES().Name(), []string{wal.AES().Name(), codec.ChaCha().Name()},
 		"what --key-file encrypts with: aes-256-gcm or chacha20-poly1305")
 	f.codec = "none"
