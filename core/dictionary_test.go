@@ -329,6 +329,14 @@ func TestDictionariesBecomeEncrypted(t *testing.T) {
 	require.Equal(t, uint8(0x80|primedID), codecsOf(t, disk)["t 2"])
 	require.True(t, verify(t, disk, withPrimable, withKeys).OK)
 
+	for _, file := range files { // a crash between the two renames leaves one as it was
+		require.NoError(t, disk.WriteFile(dataDir+"/"+file, plain))
+		require.NoError(t, open(t, disk, withPrimable, withKeys).Close())
+		for _, file := range files {
+			require.NotContains(t, string(must(disk.ReadFile(dataDir+"/"+file))), "hello")
+		}
+	}
+
 	m = open(t, disk, withPrimable, wal.WithReadOnly())
 	require.ErrorIs(t, readError(lookup(t, m, "t", 0), 1), wal.ErrKey)
 	require.NoError(t, m.Close())

@@ -242,7 +242,7 @@ func (k *keeper) dropFiles() {
 }
 
 func (k *keeper) dropFile(g *segment) (recycled bool, err error) {
-	f := prepared{file: g.file, name: fmt.Sprintf("recycle-%d%s", g.Number, tempSuffix), size: g.size.Load(), recycled: true}
+	f := prepared{file: g.file, name: fmt.Sprintf("%s%d%s", recyclePrefix, g.Number, tempSuffix), size: g.size.Load(), recycled: true}
 	if !g.abandoned.Load() && k.s.prepare.wanted() {
 		if err := k.s.dir.Rename(g.name, f.name); err != nil {
 			return false, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
@@ -57,7 +56,8 @@ func (s *shard) dropKeyFiles() error {
 		}
 	}
 	for _, name := range names {
-		if strings.HasSuffix(name, keySuffix) && !needed[name] {
+		id, ok := parseKeyFileName(name)
+		if ok && !needed[name] && s.filedKey(id) != nil { // nothing else may go, a file of the user's own say
 			if err := s.dir.Remove(name); err != nil {
 				return fmt.Errorf("remove %s: %w", s.path(name), err)
 			}

@@ -344,3 +344,24 @@ func TestEncryptedLog(t *testing.T) {
 		}
 	}
 }
+
+// What a user keeps in the data directory is not the log's to remove: his key file least of all.
+func TestFilesOfTheUserStay(t *testing.T) {
+	disk := newDisk(t, sim.Options{})
+	require.NoError(t, open(t, disk).Close())
+	own := []string{"master.key", "server.key", "0123456789abcdef.key", "notes.tmp", "prepare-notes.tmp", "README"}
+	for _, name := range own {
+		require.NoError(t, disk.WriteFile(dataDir+"/"+name, []byte("the user's")))
+	}
+	for range 3 {
+		m := open(t, disk, withKeys, wal.WithSegmentSize(64<<10))
+		for range 40 {
+			must(partition(t, m, "t", 0).Append(bg, big(8<<10, 'x')))
+		}
+		require.NoError(t, partition(t, m, "t", 0).TruncateBefore(bg, 30))
+		require.NoError(t, m.Close())
+	}
+	for _, name := range own {
+		require.Equal(t, "the user's", string(must(disk.ReadFile(dataDir+"/"+name))), name)
+	}
+}

@@ -115,7 +115,7 @@ func (p *preparer) prepareSize(size int64) prepared {
 		p.discard(f) // and with its space a new file may fit
 	}
 	p.made++
-	f := prepared{name: fmt.Sprintf("prepare-%d%s", p.made, tempSuffix), size: size}
+	f := prepared{name: fmt.Sprintf("%s%d%s", preparePrefix, p.made, tempSuffix), size: size}
 	if f.file, f.err = p.s.dir.Create(f.name, size); f.err != nil {
 		f.err = fmt.Errorf("prepare a segment of %d bytes (CHRONIK_WAL_SEGMENT_SIZE sets its size): %w", size, f.err)
 		return f

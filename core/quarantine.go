@@ -56,7 +56,7 @@ func (p *repairer) openQuarantine(logDir backend.Dir) (err error) {
 // probeQuarantine tells whether the quarantine can be written and is not a log's directory
 // under another name: a file would be taken for its own copy.
 func (p *repairer) probeQuarantine(logDir backend.Dir) error {
-	const probe = "quarantine-probe" + tempSuffix
+	const probe = probeName + tempSuffix
 	if err := p.quarantine.Remove(probe); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p.quarantineError(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/chronik-go/wal/core/backend"
 	"github.com/chronik-go/wal/core/format"
@@ -136,7 +135,7 @@ func (r *recovery) list() ([]uint64, error) {
 	for _, name := range names {
 		if n, ok := parseSegmentName(name); ok {
 			numbers = append(numbers, n)
-		} else if strings.HasSuffix(name, tempSuffix) && !r.s.cfg.readOnly {
+		} else if isTemporary(name) && !r.s.cfg.readOnly {
 			if err := r.s.dir.Remove(name); err != nil {
 				return nil, fmt.Errorf("remove temporary file %s: %w", r.s.path(name), causeOf(err, name))
 			}

@@ -19,7 +19,7 @@ func (b *rebuild) carryOut(r *recovery, dir backend.Dir) (err error) {
 		b.header.Predecessor = b.follows.end
 	}
 	name := segmentName(b.header.Number)
-	w, err := newSegmentWriter(dir, "repair-"+name+tempSuffix, b.header)
+	w, err := newSegmentWriter(dir, repairPrefix+name+tempSuffix, b.header)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,10 @@ import (
 const (
 	segmentSuffix = ".wal"
 	tempSuffix    = ".tmp"
+	preparePrefix = "prepare-"
+	recyclePrefix = "recycle-"
+	repairPrefix  = "repair-"
+	probeName     = "quarantine-probe"
 	markerName    = "close.marker"
 	segmentDigits = 20
 )

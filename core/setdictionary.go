@@ -248,10 +248,11 @@ func (s *shard) newestDictionaries() (newest map[string]*dictionary, torn []*dic
 	return newest, torn, errors.Join(errs...)
 }
 
-// soundest reads the copy of a dictionary with the highest number; nil if none can be read, or no codec for it is there.
+// soundest reads the copy of a dictionary with the highest number, of two with the same the encrypted one; nil if none
+// can be read, or no codec for it is there. A crash while they are written anew may leave two that differ.
 func (s *shard) soundest(id uint32) (best *dictionary, err error) {
 	var errs []error
-	sound := 0
+	sound, equal := 0, false
 	for name := range copies(id) {
 		f, err := s.loadDictionary(name)
 		if err != nil {
@@ -268,12 +269,13 @@ func (s *shard) soundest(id uint32) (best *dictionary, err error) {
 			continue
 		}
 		sound++
-		if best == nil || d.number > best.number {
+		equal = best == nil || best.number == d.number && best.sealed == d.sealed
+		if best == nil || d.number > best.number || d.number == best.number && d.sealed {
 			best = d
 		}
 	}
 	if best != nil {
-		best.whole = sound == 2
+		best.whole = sound == 2 && equal
 	}
 	return best, errors.Join(errs...)
 }

@@ -249,8 +249,8 @@ func randomEpoch() uint64 {
 		[]Check{ReadersDurable, ReadersWhole, AckedDurable}},
 
 	{"a read-only open removes what it does not know", []patch{{
-		"strings.HasSuffix(name, tempSuffix) && !r.s.cfg.readOnly",
-		"strings.HasSuffix(name, tempSuffix)"}}, []Check{ReadOnlyNoChange, Recovers}},
+		"isTemporary(name) && !r.s.cfg.readOnly",
+		"isTemporary(name)"}}, []Check{ReadOnlyNoChange, Recovers}},
 
 	{"the directory is not locked", []patch{{
 		"		if err := m.root.Lock(); err != nil {\n			return causeOf(err, m.path)\n		}\n",
