@@ -26,7 +26,8 @@ type DumpOptions struct {
 // It changes nothing, takes no lock, and works beside a running writer.
 //
 // The iteration ends at the first error: ErrNotLog, ErrNoSegment, ctx.Err(), or what could
-// not be read.
+// not be read. Keys that were given and do not open all that is encrypted are no damage, but an error that
+// wraps ErrKey, behind all items.
 // The items' memory is the caller's.
 func Dump(ctx context.Context, dir string, o DumpOptions, opts ...Option) iter.Seq2[DumpItem, error] {
 	return func(yield func(DumpItem, error) bool) {
@@ -35,6 +36,9 @@ func Dump(ctx context.Context, dir string, o DumpOptions, opts ...Option) iter.S
 			d := &dumper{ctx: ctx, yield: yield, only: o.Segment, spoiled: map[string]bool{}}
 			err = d.run(m)
 			err = errors.Join(err, m.abort())
+			if err == nil {
+				err = d.misfit
+			}
 			if d.stopped {
 				return
 			}
@@ -60,6 +64,8 @@ type dumper struct {
 	header format.SegmentHeader // of the segment
 	// spoiled are the files where something was shown to be wrong.
 	spoiled map[string]bool
+	// misfit is what was wrong with the keys for the first batch that they do not open.
+	misfit error
 }
 
 // errDumpStopped: the caller has seen enough.

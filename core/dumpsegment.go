@@ -150,25 +150,48 @@ func (d *dumper) entry(e format.Entry, lsn uint64, position int64, data []byte) 
 	}
 	name := d.names[e.Partition]
 	info.Topic, info.Partition = name.Topic, name.Partition
-	if err := d.item(DumpKind(e.Kind.String()), position, e.Length, DumpItem{Entry: info}, problem); err != nil {
+	item := DumpItem{Entry: info}
+	if e.Kind != format.KindData || problem != nil {
+		return d.item(DumpKind(e.Kind.String()), position, e.Length, item, problem)
+	}
+	b := &stored{e, lsn, name.Topic, name.Partition, &d.header, data}
+	raw, unread := d.cfg.decode(nil, b)
+	locked := d.locked(b, unread)
+	if locked && d.cfg.keys != nil {
+		item.Note = "no key that was given opens it"
+	}
+	if err := d.item(DumpData, position, e.Length, item, nil); err != nil || locked {
 		return err
 	}
-	if e.Kind == format.KindData && problem == nil {
-		return d.records(&stored{e, lsn, name.Topic, name.Partition, &d.header, data}, position)
+	if unread != nil {
+		return d.bad(position, e.Length, unread)
 	}
-	return nil
+	return d.records(b, raw, position)
+}
+
+// locked reports whether a batch cannot be read because its key is not there, which is no damage, and
+// keeps the error for the end if keys were given. A batch that names another key than its segment's
+// header does is not what was written there.
+func (d *dumper) locked(b *stored, err error) bool {
+	if !errors.Is(err, ErrKey) {
+		return false
+	}
+	if d.cfg.keys == nil {
+		return true // nobody asked for what is in it
+	}
+	head, readErr := format.ReadSeal(b.data)
+	if readErr != nil || b.seg.Key == nil || b.seg.Key.ID != head.Key {
+		return false
+	}
+	if d.misfit == nil {
+		d.misfit = fmt.Errorf("not all records were shown: segment %s: %w", d.path, err)
+	}
+	return true
 }
 
 // records shows the records of a batch. Those of a batch that is compressed or encrypted
 // have the batch's place.
-func (d *dumper) records(e *stored, position int64) error {
-	raw, err := d.cfg.decode(nil, e)
-	if errors.Is(err, ErrKey) && d.cfg.keys == nil {
-		return nil // nobody asked for what is in it
-	}
-	if err != nil {
-		return d.bad(position, e.Length, err)
-	}
+func (d *dumper) records(e *stored, raw []byte, position int64) error {
 	for offset := e.Base; offset < e.End(); offset++ {
 		rec, rest, err := format.ReadRecord(raw)
 		if err != nil {

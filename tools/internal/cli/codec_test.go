@@ -101,6 +101,12 @@ func TestKeyFile(t *testing.T) {
 			require.True(t, report.OK)
 			require.EqualValues(t, 2, report.UncheckedBatches)
 		}
+		requireMisfit(t, dir, keyFile("b"), 2)
+		newer := keyFile("c")
+		twoKeys := strings.Repeat("c", 64) + "\n" + strings.Repeat("a", 64) + "\n"
+		require.NoError(t, os.WriteFile(newer, []byte(twoKeys), 0o600))
+		ok(t, "by another key\n", "append", "--dir", dir, "--topic", "t", "--key-file", newer)
+		require.Contains(t, requireMisfit(t, dir, key, 1), `value "my secret"`, "what the key fits is shown")
 		text := ok(t, "", "dump", "--dir", dir)
 		require.NotContains(t, text, "secret")
 		require.Regexp(t, "key [0-9a-f]{16} for "+cipher+`, wrapped in \d+ bytes`, text)
@@ -138,4 +144,38 @@ func TestKeyFileIsNotEmpty(t *testing.T) {
 	require.Contains(t, o.stderr, `--key-file "": it has to be the name of a file`)
 	require.NoDirExists(t, dir)
 	require.NoDirExists(t, dir+".migrating")
+}
+
+// requireMisfit has dump show a log with a key that does not open some batches: that is no damage.
+func requireMisfit(t *testing.T, dir, key string, batches int) (shown string) {
+	t.Helper()
+	for _, flags := range [][]string{nil, {"--json"}} {
+		o := run(t, "", append([]string{"dump", "--dir", dir, "--key-file", key}, flags...)...)
+		require.Equal(t, exitCannot, o.code, o.stderr)
+		require.Regexp(t, `^chronik-wal dump: not all records were shown: segment 0+\d\.wal: .*encryption key: .*--key-file\n$`, o.stderr)
+		require.NotContains(t, o.stderr, "damaged")
+		require.NotContains(t, o.stdout, " ! ")
+		require.NotContains(t, o.stdout, `"error"`)
+		require.Equal(t, batches, strings.Count(o.stdout, "no key that was given opens it"), o.stdout)
+		require.Contains(t, o.stdout, "close.marker", "it goes on to the end")
+		if flags == nil {
+			shown = o.stdout
+		}
+	}
+	return shown
+}
+
+// A key may open a batch and not the dictionary that it needs.
+func TestDumpWithoutTheKeyOfADictionary(t *testing.T) {
+	dir, a, c := t.TempDir(), strings.Repeat("a", 64)+"\n", strings.Repeat("c", 64)+"\n"
+	keyFile := func(text string) string {
+		path := filepath.Join(t.TempDir(), "key")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	ok(t, manyLines(200), "append", "--dir", dir, "--topic", "t", "--key-file", keyFile(a))
+	ok(t, "", "train-dict", "--dir", dir, "--topic", "t", "--size", "8KiB", "--key-file", keyFile(c+a))
+	ok(t, manyLines(1), "append", "--dir", dir, "--topic", "t", "--codec", "zstd", "--key-file", keyFile(a+c))
+	require.Contains(t, ok(t, "", "dump", "--dir", dir, "--key-file", keyFile(c+a)), "t/0 offset 200, ")
+	require.Contains(t, requireMisfit(t, dir, keyFile(a), 1), "t/0 offset 199, ")
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -20,7 +21,8 @@ func (c *cli) dumpCommand() *cobra.Command {
 		Short: "Print frames, batches and records as they lie on disk",
 		Long: "Print frames, batches and records as they lie on disk, also what was truncated\n" +
 			"since. With --json, one object a line. Changes no byte and works beside a running\n" +
-			"writer. Where something is damaged it says so, goes on, and exits with 1.",
+			"writer. Where something is damaged it says so, goes on, and exits with 1. Without a key it\n" +
+			"shows of encrypted records where they are; a key that is given and does not fit is an error.",
 		Args: noArguments,
 	}
 	wholeFlag(cmd.Flags(), &o.Segment, "segment", 0, 1, math.MaxInt64, "`number` of the one segment to print (default: all)")
@@ -47,7 +49,11 @@ func (c *cli) dump(ctx context.Context, o wal.DumpOptions, asJSON bool) error {
 	var bad error
 	for item, err := range wal.Dump(ctx, dir, o, opts...) {
 		if err != nil {
-			return errorsFirst(err, stdoutError(out.Flush()))
+			err = errorsFirst(err, stdoutError(out.Flush()))
+			if bad != nil && errors.Is(err, wal.ErrKey) {
+				return bad
+			}
+			return err
 		}
 		if bad == nil && item.Error != "" {
 			bad = fmt.Errorf("%w: %s at byte %d: %s: see chronik-wal verify", wal.ErrDamaged, item.Segment, item.Position, item.Error)
@@ -102,6 +108,9 @@ func dumpText(out io.Writer) func(*wal.DumpItem) error {
 		line := fmt.Sprintf("%12d %10d  %-18s %s", item.Position, item.Length, indent(item)+string(item.Kind), details(item))
 		if item.Error != "" {
 			line = strings.TrimRight(line, " ") + " ! " + oneLine(item.Error)
+		}
+		if item.Entry != nil && item.Note != "" {
+			line += ", "
 		}
 		line += item.Note
 		_, err := fmt.Fprintln(out, strings.TrimRight(line, " "))
