@@ -26,16 +26,17 @@ func damagedLog(t *testing.T) (dir, segment string, values []string) {
 	segments := decode[[]wal.SegmentInfo](t, ok(t, "", "segments", "--dir", dir, "--json"))
 	require.Greater(t, len(segments), 2)
 	segment = segments[0].Name
-	file, err := os.OpenFile(filepath.Join(dir, segment), os.O_RDWR, 0)
-	require.NoError(t, err)
-	defer file.Close()
-	at := lastByteOfABatch(t, dir, 30_000)
-	b := make([]byte, 1)
-	_, err = file.ReadAt(b, at)
-	require.NoError(t, err)
-	_, err = file.WriteAt([]byte{b[0] ^ 0xff}, at)
-	require.NoError(t, err)
+	spoil(t, filepath.Join(dir, segment), lastByteOfABatch(t, dir, 30_000))
 	return dir, segment, values
+}
+
+// spoil changes a byte of a file.
+func spoil(t *testing.T, path string, at int64) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	b[at] ^= 0xff
+	require.NoError(t, os.WriteFile(path, b, 0o600))
 }
 
 // lastByteOfABatch returns where the first batch behind a position of segment 1 ends.
@@ -90,6 +91,42 @@ func TestDamagedLog(t *testing.T) {
 	require.Equal(t, 0, run(t, "", "read", "--dir", dir, "--topic", "t", "--limit", fmt.Sprint(lost.From)).code)
 
 	repaired(t, dir, lost.From, lost.To, before+behind)
+}
+
+// Each hole is told, in a line of its own, and one of several lost batches whole.
+func TestReadTellsOfEachHole(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, lines(30), "append", "--dir", dir, "--topic", "t")
+	segment := filepath.Join(dir, decode[[]wal.SegmentInfo](t, ok(t, "", "segments", "--dir", dir, "--json"))[0].Name)
+	lost := map[int64]bool{5: true, 8: true, 9: true, 10: true, 29: true}
+	for line := range strings.Lines(ok(t, "", "dump", "--dir", dir, "--json")) {
+		item := decode[struct {
+			Position, Length int64
+			Kind             wal.DumpKind
+			Entry            *wal.DumpEntryInfo
+		}](t, line)
+		if item.Kind == wal.DumpData && lost[item.Entry.Base] {
+			spoil(t, segment, item.Position+item.Length-1)
+		}
+	}
+	hole := func(from, to int) string {
+		return fmt.Sprintf("chronik-wal read: topic t partition 0: the records at offsets %d to %d are lost: see chronik-wal verify", from, to)
+	}
+	const goOn = "; --skip-damage reads on behind them\n"
+	for _, c := range []struct{ flags, stderr string }{
+		{"", hole(5, 5) + goOn},
+		{"--from 7", hole(8, 10) + goOn},
+		{"--from 9 --json", hole(9, 10) + goOn},
+		{"--from 11", hole(29, 29) + goOn},
+		{"--skip-damage", hole(5, 5) + "\n" + hole(8, 10) + "\n" + hole(29, 29) + "\n"},
+		{"--skip-damage --json", hole(5, 5) + "\n" + hole(8, 10) + "\n" + hole(29, 29) + "\n"},
+		{"--skip-damage --limit 9", hole(5, 5) + "\n" + hole(8, 10) + "\n"},
+		{"--skip-damage --limit 6", hole(5, 5) + "\n"},
+	} {
+		o := run(t, "", append(split("read --dir "+dir+" --topic t"), split(c.flags)...)...)
+		require.Equal(t, 1, o.code, c.flags)
+		require.Equal(t, c.stderr, o.stderr, c.flags)
+	}
 }
 
 // repaired repairs the log and looks at what it says and leaves.

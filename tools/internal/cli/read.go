@@ -46,7 +46,7 @@ func (c *cli) readCommand() *cobra.Command {
 	wholeFlag(cmd.Flags(), &f.from, "from", 0, 0, math.MaxInt64, "first `offset` (default: the first one there is)")
 	wholeFlag(cmd.Flags(), &f.limit, "limit", -1, -1, math.MaxInt64, "how many `records` at most; -1: all")
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "wait for more records until SIGINT")
-	cmd.Flags().BoolVar(&f.skipDamage, "skip-damage", false, "go on behind lost records; the exit status is still 1")
+	cmd.Flags().BoolVar(&f.skipDamage, "skip-damage", false, "go on behind lost records, and say of each hole what is missing; the exit status is still 1")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "the same as --format json")
 	choiceFlag(cmd.Flags(), &f.format, "format", "value", []string{"value", "json", "length-prefixed"},
 		"value (one a line), json (one object a line) or length-prefixed")
@@ -100,7 +100,7 @@ type reader struct {
 	encode    func(*wal.Record) error
 	next      int64 // the offset to go on from
 	printed   int64
-	lost      error // the last hole that was skipped
+	hole      wal.PartitionSpan // the last one that was met, empty if none was; those before it were told
 
 	mu  sync.Mutex // for out: a follower's is flushed while it waits
 	out *bufio.Writer
@@ -109,12 +109,13 @@ type reader struct {
 // run prints what there is, and with --follow what comes.
 func (r *reader) run(ctx context.Context) error {
 	err := r.print(ctx)
-	if err == nil {
-		err = r.lost
+	if err == nil && !r.full() && (r.flags.skipDamage || !r.metHole()) {
+		r.lostAtEnd()
 	}
-	if err == nil && !r.full() {
-		err = r.lostAtEnd()
+	if err == nil && r.metHole() {
+		return r.lostError(r.hole)
 	}
+	r.tellHole()
 	return err
 }
 
@@ -126,11 +127,11 @@ func (r *reader) print(ctx context.Context) error {
 		return nil
 	}
 	if !r.flags.follow {
-		return r.printAll(r.partition.Read(ctx, r.next))
+		return r.printAll(ctx, r.partition.Read(ctx, r.next))
 	}
 	following, stop := r.refresh(ctx)
 	defer stop()
-	err := r.printAll(r.partition.Follow(following, r.next))
+	err := r.printAll(ctx, r.partition.Follow(following, r.next))
 	if errors.Is(err, context.Canceled) {
 		return r.unlessEnded(ctx, context.Cause(following))
 	}
@@ -167,7 +168,7 @@ func (r *reader) flush() error {
 }
 
 // printAll prints records to the last one or to --limit.
-func (r *reader) printAll(records iter.Seq2[wal.Record, error]) error {
+func (r *reader) printAll(ctx context.Context, records iter.Seq2[wal.Record, error]) error {
 	for record, err := range records {
 		var lost *wal.LostError
 		switch {
@@ -179,11 +180,13 @@ func (r *reader) printAll(records iter.Seq2[wal.Record, error]) error {
 			if r.printed++; r.full() {
 				return nil
 			}
-		case errors.As(err, &lost) && r.flags.skipDamage:
-			r.next = lost.To
-			r.lost = r.lostError(lost.PartitionSpan)
 		case errors.As(err, &lost):
-			return r.lostError(lost.PartitionSpan)
+			r.meetHole(lost.PartitionSpan)
+			if !r.flags.skipDamage {
+				r.wholeHole(ctx)
+				return nil
+			}
+			r.next = lost.To
 		default:
 			return r.readError(err)
 		}
@@ -213,32 +216,4 @@ func (r *reader) unlessEnded(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// lostError says what is missing and what to do.
-func (r *reader) lostError(s wal.PartitionSpan) error {
-	what := fmt.Sprintf("from offset %d on", s.From)
-	if s.To > s.From {
-		what = fmt.Sprintf("at offsets %d to %d", s.From, s.To-1)
-	}
-	advice := "see chronik-wal verify"
-	if !r.flags.skipDamage && s.To > s.From {
-		advice += "; --skip-damage reads on behind them"
-	}
-	return refusef("topic %s partition %d: the records %s are lost: %s", s.Topic, s.Partition, what, advice)
-}
-
-// lostAtEnd finds damage that leaves no hole to stumble over: records that are missing
-// behind the last one that is there.
-func (r *reader) lostAtEnd() error {
-	for _, d := range r.manager.Damage() {
-		for _, s := range d.Partitions {
-			mine := s.Topic == r.partition.Topic() && s.Partition == r.flags.partition
-			if mine && (s.To == 0 || s.To > r.partition.NextOffset()) {
-				return r.lostError(wal.PartitionSpan{Topic: s.Topic, Partition: s.Partition,
-					From: max(s.From, r.partition.NextOffset()), To: s.To})
-			}
-		}
-	}
-	return nil
 }
