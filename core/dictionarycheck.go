@@ -10,7 +10,7 @@ import (
 	"github.com/chronik-go/wal/core/format"
 )
 
-// badDictionary is a dictionary of a log that is not whole.
+// badDictionary is a dictionary of a log that is not whole: damaged, or without one of its copies.
 type badDictionary struct {
 	id     uint32
 	sound  string   // the name of a copy that can be read, "" for none
@@ -38,7 +38,7 @@ func (r *recovery) checkDictionaries() ([]*badDictionary, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(b.damage) > 0 {
+		if len(b.bad) > 0 {
 			list = append(list, b)
 		}
 	}
@@ -95,18 +95,22 @@ func (s *shard) sizeOf(name string) int64 {
 	return n
 }
 
-// dictionaryDamage lists what is wrong with the dictionaries of all logs.
-func (x *examination) dictionaryDamage() (list []Damage, err error) {
+// dictionaryDamage lists what is wrong with the dictionaries of all logs, and the copies that are missing
+// without that.
+func (x *examination) dictionaryDamage() (list []Damage, missing []string, err error) {
 	for _, r := range x.logs {
 		bad, err := r.checkDictionaries()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, b := range bad {
 			list = append(list, b.damage...)
+			if len(b.damage) == 0 {
+				missing = append(missing, r.s.path(b.bad[0]))
+			}
 		}
 	}
-	return list, nil
+	return list, missing, nil
 }
 
 // dictionaries makes dictionaries whole of which one copy is sound. Of others nothing can be made: what
@@ -118,6 +122,9 @@ func (p *repairer) dictionaries(x *examination) error {
 			return err
 		}
 		for _, b := range list {
+			if len(b.damage) == 0 {
+				continue // the next open for writing makes it anew
+			}
 			p.report.Damage = append(p.report.Damage, b.damage...)
 			if err := p.mendDictionary(r.s, b); err != nil {
 				return fmt.Errorf("repair %s: dictionary %08x: %w", p.path, b.id, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 
 	"github.com/chronik-go/wal/core/backend"
@@ -101,7 +102,16 @@ type Damage struct {
 }
 
 func (d Damage) String() string {
+	if d.dictionary() != 0 {
+		return d.what() // which names the file
+	}
 	return fmt.Sprintf("segment %s, bytes %d to %d: %s", d.Segment, d.Offset, d.Offset+d.Length, d.what())
+}
+
+// dictionary is the id of the dictionary of which a copy is not whole, 0 for other damage.
+func (d Damage) dictionary() uint32 {
+	id, _ := parseDictionaryName(path.Base(d.Segment))
+	return id
 }
 
 // what says what is wrong and what is lost by it.
@@ -124,7 +134,31 @@ func (e *DamageError) Error() string {
 	if n := len(e.Damage); n > 1 {
 		s += fmt.Sprintf(" (and %d more places)", n-1)
 	}
+	if lost := lostDictionary(e.Damage); lost != "" {
+		return s + "; repair cannot make it: put a copy of " + lost + " back from a backup"
+	}
 	return s + "; look at it with verify, make it openable with repair"
+}
+
+// lostDictionary returns a file to put back if all that is damaged are dictionaries of which no copy is sound.
+func lostDictionary(damage []Damage) (file string) {
+	copies := map[string]int{}
+	for _, d := range damage {
+		if d.dictionary() == 0 {
+			return ""
+		}
+		name := path.Dir(d.Segment) + "/" + fmt.Sprint(d.dictionary())
+		copies[name]++
+	}
+	for _, n := range copies {
+		if n < 2 { // the other one is sound
+			return ""
+		}
+	}
+	if len(damage) > 0 {
+		file = damage[0].Segment
+	}
+	return file
 }
 
 func (e *DamageError) Unwrap() error { return ErrDamaged }

@@ -29,6 +29,9 @@ type Report struct {
 	// DeclaredLost are the offsets whose records a repair gave up: readers yield a
 	// *LostError for them. They are no damage any more.
 	DeclaredLost []PartitionSpan `json:"declared_lost"`
+	// MissingCopies are the files of dictionaries that are missing while the other copy is sound. That is
+	// no damage: the next open for writing makes them anew.
+	MissingCopies []string `json:"missing_copies"`
 }
 
 // Verify reads everything in a log and checks all of it: each frame, record, index and
@@ -52,8 +55,9 @@ func Verify(ctx context.Context, dir string, opts ...Option) (*Report, error) {
 		return nil, err
 	}
 	report := x.report()
-	damage, err := x.dictionaryDamage()
+	damage, missing, err := x.dictionaryDamage()
 	report.Damage = append(report.Damage, damage...)
+	report.MissingCopies = missing
 	report.OK = len(report.Damage) == 0
 	return report, errors.Join(err, x.fitKeys(), x.close())
 }

@@ -24,7 +24,7 @@ func TestJSONKeys(t *testing.T) {
 	for _, c := range []struct{ command, keys, added string }{
 		{"ls --dir DIR", "topic partition first_offset next_offset durable_offset records bytes", ""},
 		{"segments --dir DIR", "segment number state size bytes first_lsn last_lsn records created partitions", "stored_bytes raw_bytes codecs cipher"},
-		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost unchecked_batches"},
+		{"verify --dir DIR", "ok segments records bytes torn_tail_bytes damage", "declared_lost unchecked_batches missing_copies"},
 		{"repair --dry-run --dir DIR", "dry_run damage actions lost moved", "lost_entries"},
 		{"append --topic t --dir DIR", "topic partition offset", "duplicate"},
 		{"read --topic t --limit 1 --dir DIR", "topic partition offset timestamp key value headers", ""},

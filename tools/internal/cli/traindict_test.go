@@ -61,12 +61,23 @@ func TestTrainDict(t *testing.T) {
 	require.Equal(t, 1, o.code)
 	require.Equal(t, text, o.stdout)
 	require.Contains(t, o.stderr, "put "+filepath.Base(files[0])+" back")
-	require.Equal(t, 1, run(t, "", "verify", "--dir", dir).code)
+	o = run(t, "", "verify", "--dir", dir)
+	require.Equal(t, 1, o.code)
+	one := filepath.Base(files[0])
+	require.Contains(t, o.stderr, one+": it is missing; 200 batches cannot be read without")
+	require.True(t, strings.HasSuffix(o.stderr, "; repair cannot make it: put a copy of "+one+" back from a backup\n"), o.stderr)
+	require.NotContains(t, o.stderr, "segment")
 	require.NoError(t, os.WriteFile(files[1], sound, 0o600))
+	require.Regexp(t, "ok +true(?s:.*)missing_copy +"+one+": the other copy is sound", ok(t, "", "verify", "--dir", dir))
+	require.Equal(t, []string{one}, decode[reportJSON](t, ok(t, "", "verify", "--dir", dir, "--json")).MissingCopies)
 	require.Equal(t, text+text, ok(t, "", "read", "--dir", dir, "--topic", "t"))
 	ok(t, "one more\n", "append", "--dir", dir, "--topic", "t") // an open for writing makes the other copy anew
 	require.FileExists(t, files[0])
-	require.True(t, decode[reportJSON](t, ok(t, "", "verify", "--dir", dir, "--json")).OK)
+	require.Contains(t, ok(t, "", "verify", "--dir", dir, "--json"), `"ok":true`)
+	require.Contains(t, ok(t, "", "verify", "--dir", dir, "--json"), `"missing_copies":[]`)
+	// One copy that is not sound is damage that repair mends.
+	spoil(t, files[0], int64(len(sound)-1))
+	require.Regexp(t, one+": .*; the other copy is sound; look at it with verify, make it openable with repair\n$", run(t, "", "verify", "--dir", dir).stderr)
 }
 
 func TestTrainDictErrors(t *testing.T) {

@@ -21,6 +21,8 @@ type reportJSON struct {
 	DeclaredLost []wal.PartitionSpan `json:"declared_lost"`
 	// UncheckedBatches are those whose contents could not be looked at.
 	UncheckedBatches int64 `json:"unchecked_batches"`
+	// MissingCopies are files of dictionaries that the next open for writing makes anew.
+	MissingCopies []string `json:"missing_copies"`
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
@@ -61,7 +63,7 @@ func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(reportJSON{
 			r.OK, r.Segments, r.Records, r.Bytes, r.TornTailBytes, damageList(r.Damage), orEmpty(r.DeclaredLost),
-			r.UncheckedBatches,
+			r.UncheckedBatches, orEmpty(r.MissingCopies),
 		})
 	}
 	var t table
@@ -75,6 +77,9 @@ func (c *cli) printReport(r *wal.Report, asJSON bool) error {
 	}
 	for _, d := range r.Damage {
 		t.row("damage", damageText(d))
+	}
+	for _, file := range r.MissingCopies {
+		t.row("missing_copy", file+": the other copy is sound, the next append makes it anew")
 	}
 	for _, s := range r.DeclaredLost {
 		t.row("declared_lost", spanText(s))
