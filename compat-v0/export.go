@@ -151,7 +151,7 @@ func (e *exporter) progress(what string, n int64) {
 }
 
 func (e *exporter) run(ctx context.Context) error {
-	g := goalOf("v0", e.parts)
+	g := goalOf("v0", wal.Storage{}, Options{AcceptLost: e.o.AcceptLost}, e.parts)
 	free, err := targetIsFree(e.to)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	wal "github.com/chronik-go/wal/core"
 )
@@ -11,8 +12,9 @@ import (
 // Import makes a v1 log in the directory to, which is empty or not there, of the v0 data directory from.
 // It reads all of it first, and writes nothing if it is damaged: ErrDamaged, with the places in the
 // report. What it writes is durable and verified before it gets its name, so the log is there as a whole
-// or not at all. An Import that was interrupted, in whatever way, is run again: it goes on where the
-// other one ended. If the log is there already with just these records, nothing is written.
+// or not at all. An Import that was interrupted, in whatever way, is run again with the same options: it
+// goes on where the other one ended. If the log is there already with just these records, stored as opts
+// ask for, nothing is written; ErrForeign if it has other records, or has them otherwise.
 //
 // Memory is bounded: about 100 MiB, or three times the largest record. opts are those of the log. The
 // report is nil if the source could not be read.
@@ -33,19 +35,29 @@ func Import(ctx context.Context, from, to string, o Options, opts ...wal.Option)
 
 type importer struct {
 	source *Source
+	stored wal.Storage
 	to     string
 	report *Report
 	opts   []wal.Option
 }
 
-func (i *importer) run(ctx context.Context) error {
-	g := goalOf("v1", i.source.parts)
+func (i *importer) run(ctx context.Context) (err error) {
+	if i.stored, err = wal.StorageOf(i.opts...); err != nil {
+		return err
+	}
+	g := goalOf("v1", i.stored, i.source.o, i.source.parts)
 	free, err := targetIsFree(i.to)
 	if err != nil {
 		return err
 	}
 	if !free {
-		if err := i.verify(ctx, i.to); err != nil {
+		err := i.verify(ctx, i.to)
+		switch {
+		case errors.Is(err, wal.ErrNotEncrypted):
+			return fmt.Errorf("%w: %s is there already, and not encrypted: %w", ErrForeign, i.to, err)
+		case errors.Is(err, wal.ErrKey):
+			return fmt.Errorf("%w: %s is there already, and encrypted: %w", ErrForeign, i.to, err)
+		case err != nil:
 			return fmt.Errorf("%w: %s: %w", ErrForeign, i.to, err)
 		}
 		i.report.Done = true
@@ -85,9 +97,12 @@ func (i *importer) write(ctx context.Context, dir string) error {
 	return m.Close()
 }
 
-// verify compares a log with the source.
+// verify compares a log with the source. None of its records is plain if they are to be encrypted.
 func (i *importer) verify(ctx context.Context, dir string) error {
 	opts := append(i.opts[:len(i.opts):len(i.opts)], wal.WithReadOnly())
+	if i.stored.Cipher != "" {
+		opts = append(opts, wal.WithSealedOnly())
+	}
 	m, err := wal.Open(dir, opts...)
 	if errors.Is(err, wal.ErrNotLog) && i.report.Records == 0 {
 		return nil
@@ -96,10 +111,34 @@ func (i *importer) verify(ctx context.Context, dir string) error {
 		return err
 	}
 	found, err := digestLog(ctx, m, func(done int64) { i.source.o.Progress("verifying", done, i.report.Bytes) })
+	if err == nil {
+		err = i.compareStorage(m)
+	}
 	if err = errors.Join(err, m.Close()); err != nil {
 		return err
 	}
 	return compare(i.source.parts, found)
+}
+
+// compareStorage says where segments have another cipher, or another codec than the one for all topics. One
+// without a codec may have what no codec makes smaller, and one that is not registered has no name there.
+func (i *importer) compareStorage(m *wal.Manager) error {
+	segments, err := m.Segments()
+	if err != nil {
+		return err
+	}
+	for _, g := range segments {
+		if g.Cipher != "" && i.stored.Cipher != "" && g.Cipher != i.stored.Cipher {
+			return fmt.Errorf("%w: %s is encrypted with %s, not %s", ErrVerify, g.Name, g.Cipher, i.stored.Cipher)
+		}
+		for _, codec := range g.Codecs {
+			unnamed := i.stored.Codec != "" && strings.HasPrefix(codec, "codec ")
+			if codec != "none" && codec != i.stored.Codec && !unnamed && len(i.stored.TopicCodecs) == 0 {
+				return fmt.Errorf("%w: %s is compressed with %s", ErrVerify, g.Name, codec)
+			}
+		}
+	}
+	return nil
 }
 
 // digestLog reads all records of a log.

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
+	wal "github.com/chronik-go/wal/core"
 	"github.com/chronik-go/wal/core/backend"
 )
 
@@ -33,10 +35,16 @@ type staging struct {
 	lock              backend.Dir
 }
 
-// goal is what is migrated, and which way: what is left of another migration is not gone on with.
+// goal is what is migrated, which way, and what else decides the result: what is left of a migration with
+// another one is not gone on with, or it would be half of each.
 type goal struct {
-	To         string          `json:"to"`
-	Partitions []goalPartition `json:"partitions"`
+	To string `json:"to"`
+	// Storage is how a v1 log has the records; nothing of v0.
+	Storage      wal.Storage     `json:"storage"`
+	AcceptBadCRC bool            `json:"accept_bad_crc"`
+	AcceptLost   bool            `json:"accept_lost"`
+	Renumber     []string        `json:"renumber"`
+	Partitions   []goalPartition `json:"partitions"`
 }
 
 type goalPartition struct {
@@ -49,8 +57,11 @@ type goalPartition struct {
 }
 
 // goalOf is what a migration of these partitions is to.
-func goalOf(to string, parts []Partition) goal {
-	g := goal{To: to}
+func goalOf(to string, stored wal.Storage, o Options, parts []Partition) goal {
+	g := goal{
+		To: to, Storage: stored, AcceptBadCRC: o.AcceptBadCRC, AcceptLost: o.AcceptLost,
+		Renumber: slices.Sorted(slices.Values(o.Renumber)),
+	}
 	for _, p := range parts {
 		if p.digest.records > 0 { // one without is nowhere
 			g.Partitions = append(g.Partitions, goalPartition{
@@ -95,7 +106,8 @@ func (s *staging) begin(g goal) (resumed bool, err error) {
 	is, err := os.ReadFile(state)
 	if err == nil {
 		if !bytes.Equal(is, want) {
-			return false, fmt.Errorf("%w: %s is of another migration, or its source changed: remove it to begin again", ErrForeign, s.dir)
+			return false, fmt.Errorf("%w: %s is of another migration, or of this one with other options, or its source changed: "+
+				"remove it to begin again, or give the options that it was begun with", ErrForeign, s.dir)
 		}
 		return true, nil
 	}

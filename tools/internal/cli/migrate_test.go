@@ -142,6 +142,33 @@ func TestMigrateErrors(t *testing.T) {
 	require.Zero(t, o.code, o.stderr)
 }
 
+// What is done already is not said to be what other flags would have made of it.
+func TestMigrateIsThereOtherwise(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("a", 64)), 0o600))
+	at := func(name string) string { return filepath.Join(filepath.Dir(key), name) }
+	from := at("v0")
+	t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "true")
+	ok(t, strings.Repeat("x", 10_000)+"\n", "append", "--dir", from, "--topic", "t")
+	for _, c := range []struct{ to, first, then, want string }{
+		{"plain", "", "--key-file " + key, "is there already, and not encrypted"},
+		{"sealed", "--key-file " + key, "", "is there already, and encrypted"},
+		{"cipher", "--key-file " + key, "--cipher chacha20-poly1305 --key-file " + key, "is encrypted with aes-256-gcm, not chacha20-poly1305"},
+		{"s2", "--codec s2", "", "is compressed with s2"},
+		{"zstd", "--codec zstd:3", "--codec lz4", "is compressed with zstd"},
+	} {
+		for range 2 {
+			o := runMigrate(t, append(split(c.first), "--from", from, "--to", at(c.to))...)
+			require.Zero(t, o.code, o.stderr)
+			require.Contains(t, o.stdout, "done: ")
+		}
+		o := runMigrate(t, append(split(c.then), "--from", from, "--to", at(c.to))...)
+		require.Equal(t, 1, o.code, c.to)
+		require.Contains(t, o.stderr, c.want)
+		require.Contains(t, o.stdout, "not done")
+	}
+}
+
 // Two migrations to one place: the second one waits for nobody.
 func TestMigrateLocked(t *testing.T) {
 	dir := t.TempDir()
