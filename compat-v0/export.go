@@ -14,6 +14,8 @@ import (
 // V2 records becomes V2c, all else V1. It is like Import in all that it promises. Nothing may write to the
 // log meanwhile.
 //
+// A v0 directory is never encrypted: keys among opts are for reading the log, and what comes of it is plain.
+//
 // V1 has no room for times between two milliseconds, nor for a value that is absent and not empty: the
 // report counts such records.
 func Export(ctx context.Context, from, to string, o Options, opts ...wal.Option) (*Report, error) {
@@ -38,6 +40,7 @@ type exporter struct {
 	report *Report
 	parts  []Partition
 	done   int64 // bytes, for Progress
+	lost   int64 // offsets that reads left out
 }
 
 // exported is a record and how v0 has it.
@@ -61,6 +64,7 @@ func (e *exporter) records(ctx context.Context, part *Partition, from int64) ite
 			var lost *wal.LostError
 			switch {
 			case errors.As(err, &lost) && e.o.AcceptLost:
+				e.lost += lost.To - lost.From
 				continue
 			case err != nil:
 				yield(exported{}, err)
@@ -113,6 +117,7 @@ func (e *exporter) look(ctx context.Context) error {
 		e.parts = append(e.parts, p)
 		e.report.Records += p.Records
 	}
+	e.report.Lost = e.lost
 	return nil
 }
 

@@ -19,7 +19,8 @@ type Report struct {
 	// Approximated counts records that v0 has no room for as they are: times between two
 	// milliseconds, and values that are absent, not empty.
 	Approximated int64 `json:"approximated"`
-	// Lost counts offsets whose records a repair of the log gave up.
+	// Lost counts offsets whose records a repair of the log gave up, and Export left out. Import has none:
+	// it takes all of a source, or nothing.
 	Lost int64 `json:"lost"`
 	// Damage is what is wrong with the source, the first thousand places of it.
 	Damage []Damage `json:"damage"`

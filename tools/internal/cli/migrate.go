@@ -96,9 +96,15 @@ func (c *cli) migrate(ctx context.Context, f migrateFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.reverse && c.flags.set.Changed("codec") && c.flags.codec != "none" {
+		return usagef("--codec: v0 has no compression, and --reverse writes v0")
+	}
 	opts, err := c.options()
 	if err != nil {
 		return err
+	}
+	if f.reverse && c.flags.keyFile != "" && !f.o.DryRun {
+		c.note("wal-migrate: warning: v0 has no encryption: what is written to " + f.to + " is plain")
 	}
 	f.o.Progress = c.phases()
 	run := walv0.Import

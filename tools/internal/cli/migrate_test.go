@@ -169,6 +169,55 @@ func TestMigrateIsThereOtherwise(t *testing.T) {
 	}
 }
 
+// On the way back what is encrypted becomes plain: it has to, and it is said.
+func TestMigrateReverseIsPlain(t *testing.T) {
+	dir := t.TempDir()
+	key, log, v0 := filepath.Join(dir, "key"), filepath.Join(dir, "log"), filepath.Join(dir, "v0")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("a", 64)), 0o600))
+	ok(t, "my secret\n", "append", "--dir", log, "--topic", "t", "--key-file", key)
+	o := runMigrate(t, "--reverse", "--from", log, "--to", v0, "--key-file", key, "--codec", "s2")
+	require.Equal(t, 2, o.code)
+	require.Contains(t, o.stderr, "--codec: v0 has no compression")
+	o = runMigrate(t, "--reverse", "--from", log, "--to", v0, "--key-file", key)
+	require.Zero(t, o.code, o.stderr)
+	require.Equal(t, "wal-migrate: warning: v0 has no encryption: what is written to "+v0+" is plain\n", o.stderr)
+	data, err := os.ReadFile(filepath.Join(v0, "t", "0", "wal_0_0.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(data), "my secret")
+}
+
+// What a repair gave up is left out only if that is accepted, and then it is counted.
+func TestMigrateLost(t *testing.T) {
+	log, _, values := damagedLog(t)
+	dir := t.TempDir()
+	v0, again := filepath.Join(dir, "v0"), filepath.Join(dir, "again")
+	ok(t, "", "repair", "--dir", log, "--quarantine", filepath.Join(dir, "q"))
+	o := runMigrate(t, "--reverse", "--from", log, "--to", v0)
+	require.Equal(t, 1, o.code)
+	require.Contains(t, o.stderr, "are lost")
+	require.NoDirExists(t, v0)
+
+	left := 2
+	for range strings.Lines(run(t, "", "read", "--dir", log, "--topic", "t", "--skip-damage").stdout) {
+		left++
+	}
+	lost := len(values) + 2 - left
+	require.Positive(t, lost)
+	for _, flags := range []string{"--dry-run", "", ""} { // the last one finds it done
+		o = runMigrate(t, append(split(flags), "--reverse", "--accept-lost", "--from", log, "--to", v0)...)
+		require.Zero(t, o.code, o.stderr)
+		require.Contains(t, o.stdout, fmt.Sprintf("\nlost          %d\n", lost))
+	}
+	o = runMigrate(t, "--reverse", "--accept-lost", "--json", "--from", log, "--to", v0)
+	report := decode[struct{ Lost, Records int }](t, o.stdout)
+	require.Equal(t, [2]int{lost, left}, [2]int{report.Lost, report.Records})
+
+	o = runMigrate(t, "--from", v0, "--to", again, "--json")
+	require.Zero(t, o.code, o.stderr)
+	report = decode[struct{ Lost, Records int }](t, o.stdout)
+	require.Equal(t, [2]int{0, left}, [2]int{report.Lost, report.Records}, "all of the source is there")
+}
+
 // Two migrations to one place: the second one waits for nobody.
 func TestMigrateLocked(t *testing.T) {
 	dir := t.TempDir()
