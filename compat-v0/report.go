@@ -14,6 +14,8 @@ type Report struct {
 	Duplicates int64 `json:"duplicates"`
 	// BadCRC counts records whose CRC is wrong.
 	BadCRC int64 `json:"bad_crc"`
+	// Conflicts are partitions in which two records have one offset, as Options.Renumber takes them.
+	Conflicts []string `json:"-"`
 	// TornTails counts files that end within a record: it was being written when v0 was stopped.
 	TornTails int64 `json:"torn_tails"`
 	// Approximated counts records that v0 has no room for as they are: times between two

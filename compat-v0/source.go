@@ -123,7 +123,7 @@ func (s *Source) prepare() error {
 		s.parts[f.part].Bytes += f.size
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%w: renumber %s: there is no such partition", wal.ErrInvalid, left[0])
+		return fmt.Errorf("%w: renumber %s: there is no such partition: it has to be TOPIC/PARTITION, of one in the source", wal.ErrInvalid, left[0])
 	}
 	return nil
 }
@@ -263,11 +263,7 @@ func (s *Source) check() error {
 			}
 		}
 		if before != nil && e.offset < next {
-			s.report.damaged(Damage{
-				s.tree.files[e.file].name, e.position, int64(e.size),
-				fmt.Sprintf("a record of offset %d, which %s at byte %d has already, with other bytes",
-					e.offset, s.tree.files[before.file].name, before.position),
-			})
+			s.conflict(e, before)
 		}
 		next = max(next, e.last+1)
 		p.digest.add(e.offset, e.last, e.hash)
@@ -279,6 +275,18 @@ func (s *Source) check() error {
 		s.report.Records += p.Records
 	}
 	return err
+}
+
+// conflict enters a record whose offset another one has.
+func (s *Source) conflict(e entry, before *entry) {
+	s.report.damaged(Damage{
+		s.tree.files[e.file].name, e.position, int64(e.size),
+		fmt.Sprintf("a record of offset %d, which %s at byte %d has already, with other bytes",
+			e.offset, s.tree.files[before.file].name, before.position),
+	})
+	if id := s.tree.partitions[e.part].String(); !slices.Contains(s.report.Conflicts, id) {
+		s.report.Conflicts = append(s.report.Conflicts, id)
+	}
 }
 
 // unchanged returns an error if the files are not those that were scanned.

@@ -106,8 +106,8 @@ func (s *staging) begin(g goal) (resumed bool, err error) {
 	is, err := os.ReadFile(state)
 	if err == nil {
 		if !bytes.Equal(is, want) {
-			return false, fmt.Errorf("%w: %s is of another migration, or of this one with other options, or its source changed: "+
-				"remove it to begin again, or give the options that it was begun with", ErrForeign, s.dir)
+			return false, fmt.Errorf("%w: %s is of another migration, or of this one with other options or flags, or its source changed: "+
+				"remove it to begin again, or run it as it was begun", ErrForeign, s.dir)
 		}
 		return true, nil
 	}

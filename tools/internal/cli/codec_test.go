@@ -90,6 +90,7 @@ func TestKeyFile(t *testing.T) {
 				o := run(t, "x\n", append(args, command, "--dir", dir, "--topic", "t")...)
 				require.Equal(t, 2, o.code, "%s: %s", command, o.stderr)
 				require.Contains(t, o.stderr, "--key-file")
+				require.NotContains(t, o.stderr, "WithKeys")
 				require.NotContains(t, o.stdout, "secret")
 				require.NotContains(t, o.stderr, strings.Repeat("b", 8))
 			}

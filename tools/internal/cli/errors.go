@@ -68,7 +68,7 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 		// was written, and who asked for all of it must not take it for done.
 		return exitCannot
 	}
-	line := err.Error()
+	line := inFlags(err.Error())
 	if advice := c.advise(err); advice != "" {
 		line += ": " + advice
 	}
@@ -139,6 +139,9 @@ func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// inFlags leaves the library's option out where the advice that follows names the flag.
+func inFlags(s string) string { return strings.ReplaceAll(s, ": open the log WithKeys", "") }
 
 // oneLine joins what a library spread over several lines.
 func oneLine(s string) string {

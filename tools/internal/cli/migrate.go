@@ -36,7 +36,7 @@ func RunMigrate(ctx context.Context, s Streams, args []string) int {
 	if err == nil {
 		return 0
 	}
-	c.note("wal-migrate: " + oneLine(err.Error()))
+	c.note("wal-migrate: " + oneLine(inFlags(err.Error())))
 	return exitStatus(err)
 }
 
@@ -67,7 +67,7 @@ func (c *cli) migrateCommand() *cobra.Command {
 	set.BoolVar(&f.o.DryRun, "dry-run", false, "look at the source, say what is in it, write nothing")
 	set.BoolVar(&f.o.AcceptBadCRC, "accept-bad-crc", false, "take V2 records with a wrong CRC: v0 did not check them")
 	set.BoolVar(&f.o.AcceptLost, "accept-lost", false, "with --reverse: leave out what a repair gave up")
-	set.StringArrayVar(&f.o.Renumber, "renumber", nil, "`topic/partition` to number anew, in the order of its files; may be given again")
+	set.StringArrayVar(&f.o.Renumber, "renumber", nil, "`TOPIC/PARTITION` to number anew, in the order of its files; may be given again")
 	set.StringVar(&f.o.TempDir, "temp", "", "`directory` for 48 bytes a record, of a source with many (default: $TMPDIR)")
 	set.Var((*size)(&f.o.Batch), "batch", "how much to write at once, `bytes` "+sizeUnits+" (default 1MiB)")
 	log := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -76,20 +76,6 @@ func (c *cli) migrateCommand() *cobra.Command {
 		set.AddFlag(log.Lookup(name))
 	}
 	return cmd
-}
-
-func (f *migrateFlags) check() error {
-	switch {
-	case f.from == "" || f.to == "":
-		return usagef("no directories: give --from DIR and --to DIR")
-	case f.reverse && (f.o.AcceptBadCRC || len(f.o.Renumber) > 0):
-		return usagef("--accept-bad-crc and --renumber are about v0 data that is read, and --reverse writes it")
-	case !f.reverse && f.o.AcceptLost:
-		return usagef("--accept-lost is for --reverse")
-	case liesIn(f.to, f.from) || liesIn(f.from, f.to):
-		return usagef("--from and --to lie in each other: the source is not touched, so give another --to")
-	}
-	return nil
 }
 
 func (c *cli) migrate(ctx context.Context, f migrateFlags) error {
@@ -112,6 +98,9 @@ func (c *cli) migrate(ctx context.Context, f migrateFlags) error {
 		run = walv0.Export
 	}
 	report, err := run(ctx, f.from, f.to, f.o, opts...)
+	if advice := f.advise(report, err); advice != "" {
+		err = fmt.Errorf("%w: %s", err, advice)
+	}
 	if report == nil {
 		return err
 	}

@@ -103,19 +103,26 @@ func TestMigrateErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(at("file"), nil, 0o600))
 	ok(t, "a\n", "append", "--topic", "t", "--dir", at("other"))
 	require.NoError(t, os.CopyFS(at("v0"), os.DirFS(v0Golden("v1"))))
+	damaged, _, _ := damagedLog(t)
+	require.NoError(t, os.Rename(damaged, at("damaged")))
+	require.NoError(t, os.WriteFile(at("key"), []byte(strings.Repeat("a", 64)), 0o600))
+	ok(t, "a\n", "append", "--topic", "t", "--dir", at("sealed"), "--key-file", at("key"))
 	for _, c := range []struct {
 		args string
 		code int
 		want string
 	}{
 		{"", 2, "give --from DIR and --to DIR"},
-		{"--from GOLDEN/v1", 2, "give --from DIR and --to DIR"},
+		{"--from GOLDEN/v1", 2, "no directory to make: give --to DIR too"},
+		{"--to DIR/new", 2, "no directory to read: give --from DIR too"},
+		{"--from GOLDEN/v1 --to DIR/new --renumber t", 2, `--renumber "t": it has to be TOPIC/PARTITION`},
+		{"--from GOLDEN/v1 --to DIR/new --renumber t/x", 2, `--renumber "t/x": it has to be TOPIC/PARTITION`},
 		{"--from GOLDEN/v1 --to DIR/new more", 2, `unknown argument "more"`},
 		{"--from GOLDEN/v1 --to DIR/new --nonsense", 2, "unknown flag: --nonsense"},
 		{"--from GOLDEN/v1 --to DIR/new --batch x", 2, "a number of bytes"},
 		{"--from DIR/none --to DIR/new", 2, "no such file or directory"},
 		{"--from DIR/other --to DIR/new", 2, "no v0 data in this directory"},
-		{"--from GOLDEN/v1 --to DIR/new --renumber t/9", 2, "renumber t/9: there is no such partition"},
+		{"--from GOLDEN/v1 --to DIR/new --renumber t/9", 2, "renumber t/9: there is no such partition: it has to be TOPIC/PARTITION"},
 		{"--from GOLDEN/v1 --to DIR/new --accept-lost", 2, "--accept-lost is for --reverse"},
 		{"--from DIR/other --to DIR/new --reverse --accept-bad-crc", 2, "--reverse writes it"},
 		{"--from DIR/v0 --to DIR/v0/new", 2, "lie in each other"},
@@ -123,8 +130,10 @@ func TestMigrateErrors(t *testing.T) {
 		{"--from GOLDEN/v1 --to DIR/file", 2, "not a directory"},
 		{"--from GOLDEN/v1 --to DIR/other", 1, "the target holds something else"},
 		{"--from GOLDEN/damage --to DIR/new", 1, "the source is damaged: in 8 places, first "},
-		{"--from GOLDEN/bad-crc --to DIR/new", 1, "44 bytes: the CRC is wrong"},
-		{"--from GOLDEN/conflict --to DIR/new", 1, "has already, with other bytes"},
+		{"--from GOLDEN/bad-crc --to DIR/new", 1, "44 bytes: the CRC is wrong: --accept-bad-crc takes V2 records"},
+		{"--from GOLDEN/conflict --to DIR/new", 1, "has already, with other bytes: where records of one offset are normal, --renumber t/0 numbers"},
+		{"--from DIR/damaged --to DIR/new --reverse", 1, "chronik-wal verify lists the damage, chronik-wal repair makes the log whole\n"},
+		{"--from DIR/sealed --to DIR/new --reverse", 2, "the records are encrypted: give the log's key with --key-file\n"},
 		{"--from GOLDEN/v1 --to DIR/new --reverse", 2, "no log in this directory"},
 	} {
 		args := strings.NewReplacer("GOLDEN", filepath.Dir(v0Golden("x")), "DIR", dir).Replace(c.args)
@@ -194,7 +203,7 @@ func TestMigrateLost(t *testing.T) {
 	ok(t, "", "repair", "--dir", log, "--quarantine", filepath.Join(dir, "q"))
 	o := runMigrate(t, "--reverse", "--from", log, "--to", v0)
 	require.Equal(t, 1, o.code)
-	require.Contains(t, o.stderr, "are lost")
+	require.Contains(t, o.stderr, "are lost: --accept-lost leaves out")
 	require.NoDirExists(t, v0)
 
 	left := 2
