@@ -151,6 +151,37 @@ func TestMigrateErrors(t *testing.T) {
 	require.Zero(t, o.code, o.stderr)
 }
 
+// A source that only flags make whole is damaged for the commands in the v0 layout, which have none. A dry run
+// says what to compare with, and what --reverse makes of the log is whole.
+func TestMigrateCheckingOfAcceptedSource(t *testing.T) {
+	for golden, flags := range map[string]string{"bad-crc": "--accept-bad-crc", "conflict": "--renumber t/0"} {
+		t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "true")
+		dir := t.TempDir()
+		from, log, back := filepath.Join(dir, "v0"), filepath.Join(dir, "log"), filepath.Join(dir, "back")
+		require.NoError(t, os.CopyFS(from, os.DirFS(v0Golden(golden))))
+		for _, command := range []string{"ls", "verify", "read --topic t", "append --topic t"} {
+			o := run(t, "x\n", append(split(command), "--dir", from)...)
+			require.Equal(t, 1, o.code, "%s: %s", command, golden)
+			require.Contains(t, o.stderr, "the source is damaged")
+		}
+		require.Zero(t, runMigrate(t, append(split(flags), "--from", from, "--to", log)...).code)
+		o := runMigrate(t, append(split(flags), "--from", from, "--to", log+".none", "--dry-run", "--json")...)
+		require.Zero(t, o.code, o.stderr)
+		type part struct {
+			Topic              string
+			Partition, Records int64
+			Next               int64 `json:"next_offset"`
+		}
+		want := decode[struct{ Partitions []part }](t, o.stdout).Partitions
+		require.NotEmpty(t, want)
+		require.Zero(t, runMigrate(t, "--reverse", "--from", log, "--to", back).code)
+		require.Equal(t, want, decode[[]part](t, ok(t, "", "ls", "--dir", back, "--json")), golden)
+		ok(t, "", "verify", "--dir", back)
+		t.Setenv("CHRONIK_WAL_LEGACY_FORMAT", "")
+		require.Equal(t, want, decode[[]part](t, ok(t, "", "ls", "--dir", log, "--json")), golden)
+	}
+}
+
 // What is done already is not said to be what other flags would have made of it.
 func TestMigrateIsThereOtherwise(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
