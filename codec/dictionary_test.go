@@ -84,6 +84,15 @@ func TestTrain(t *testing.T) {
 	if d, err := codec.Train(alike, codec.MinDictionary); err == nil {
 		primed(t, codec.Zstd(0), d)
 	}
+	small := make([][]byte, 80)
+	for i := range small {
+		small[i] = fmt.Appendf(nil, `{"level":"info","service":"orders","user":%04d,"path":"/api/v1/orders/%05d/items"}`, i*31, i*17)
+	}
+	_, err := codec.Train(small[:20], codec.MinDictionary)
+	require.ErrorContains(t, err, "the samples have 1660 bytes together, too few for a dictionary of up to 4096: take more than 4096")
+	_, err = codec.Train(small, codec.DefaultDictionary)
+	require.ErrorContains(t, err, "the samples have 6640 bytes together, too few for a dictionary of up to 32768: take more than 32768, or more than 4096 and a smaller size")
+	_, _ = trained(t, small, codec.MinDictionary) // as it says
 	huge := bytes.Repeat([]byte("long sample, longer than a block of zstd; "), 20_000)
 	_, _ = trained(t, append(train[:50:50], huge), codec.MinDictionary)
 	for _, size := range []int{0, codec.MinDictionary - 1, wal.MaxDictionary + 1} {

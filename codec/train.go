@@ -28,7 +28,8 @@ const (
 
 // Train makes a Zstandard dictionary of at most size bytes, MinDictionary to wal.MaxDictionary, out of
 // samples of what it is to compress: batches as they are encoded, oldest first. It keeps none of them.
-// The error wraps wal.ErrInvalid: there are less than 16 samples, or they have nothing in common.
+// The error wraps wal.ErrInvalid: there are less than 16 samples, they have no more than size bytes together,
+// so that all of them would stand in the dictionary, or they have nothing in common.
 func Train(samples [][]byte, size int) ([]byte, error) {
 	if size < MinDictionary || size > wal.MaxDictionary {
 		return nil, fmt.Errorf("%w size of a dictionary, %d bytes: from %d to %d", wal.ErrInvalid, size, MinDictionary, wal.MaxDictionary)
@@ -48,9 +49,26 @@ func Train(samples [][]byte, size int) ([]byte, error) {
 		err = SetDictionaryID(built)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: no dictionary can be made of these samples: %w", wal.ErrInvalid, err)
+		return nil, untrained(samples, size, err)
 	}
 	return built, nil
+}
+
+// untrained says why no dictionary was made of samples. Most often all of them stand in what it would
+// have them compressed with, and nothing is left to make its tables of.
+func untrained(samples [][]byte, size int, cause error) error {
+	total := 0
+	for _, s := range samples {
+		total += min(len(s), mostSample)
+	}
+	if total > size {
+		return fmt.Errorf("%w: no dictionary can be made of these samples: %w", wal.ErrInvalid, cause)
+	}
+	enough := fmt.Sprintf("more than %d", size)
+	if size > MinDictionary {
+		enough += fmt.Sprintf(", or more than %d and a smaller size", MinDictionary)
+	}
+	return fmt.Errorf("%w: the samples have %d bytes together, too few for a dictionary of up to %d: take %s", wal.ErrInvalid, total, size, enough)
 }
 
 // gather puts together samples from all over the list, as many as have room, the newest last: what is
@@ -156,7 +174,7 @@ func TrainDictionary(ctx context.Context, m *wal.Manager, topic string, o TrainO
 	r.Samples, r.HeldOut = len(train), len(held)
 	dictionary, err := Train(train, o.Size)
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
+		return nil, fmt.Errorf("topic %s: %d records, three fourths of them samples: %w: append more records first", topic, len(all), err)
 	}
 	r.DictionaryBytes = len(dictionary)
 	if err := r.compare(held, dictionary, o.Level); err != nil {

@@ -82,12 +82,16 @@ func TestTrainDict(t *testing.T) {
 
 func TestTrainDictErrors(t *testing.T) {
 	dir := t.TempDir()
-	ok(t, manyLines(10), "append", "--dir", dir, "--topic", "few")
+	ok(t, manyLines(20), "append", "--dir", dir, "--topic", "few")
+	ok(t, manyLines(21), "append", "--dir", dir, "--topic", "little")
+	ok(t, manyLines(90), "append", "--dir", dir, "--topic", "more")
 	for flags, message := range map[string]string{
 		"":                           "give either --topic NAME or --list",
 		"--topic t --list":           "give either --topic NAME or --list",
 		"--topic none":               "no such partition",
 		"--topic few":                "too few",
+		"--topic little":             "take more than 32768, or more than 4096 and a smaller size: append more records first",
+		"--topic more":               "bytes together, too few for a dictionary of up to 32768",
 		"--topic few --size 100":     "from 4096 to 114688",
 		"--topic few --samples 3":    "from 16 to 1048576",
 		"--topic few --size 1GiB":    "from 4096 to 114688",
@@ -99,4 +103,5 @@ func TestTrainDictErrors(t *testing.T) {
 		require.Equal(t, 2, o.code, flags)
 		require.Contains(t, o.stderr, message, flags)
 	}
+	ok(t, "", "train-dict", "--dir", dir, "--topic", "more", "--size", "4KiB")
 }
