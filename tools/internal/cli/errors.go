@@ -105,7 +105,8 @@ func (c *cli) advise(err error) string {
 		{wal.ErrLocked, "stop the process that writes to it, or use a read-only command"},
 		{wal.ErrKey, "give the log's key with --key-file"},
 		{wal.ErrDictionary, "chronik-wal verify tells more; what was appended with another dictionary, or none, can be read by --from"},
-		{wal.ErrNotLog, "check --dir; append makes a new log"},
+		{wal.ErrNotLog, c.notLogAdvice()},
+		{wal.ErrOffsetOutOfRange, "chronik-wal ls shows the first offset there is, and the next one"},
 		{wal.ErrNoPartition, "chronik-wal ls shows what there is"},
 		{syscall.EROFS, "read-only commands work there; to write, mount it writable"},
 		{wal.ErrFailed, "look for device errors in the kernel's log, then run chronik-wal verify"},
@@ -119,6 +120,18 @@ func (c *cli) advise(err error) string {
 		}
 	}
 	return ""
+}
+
+// notLogAdvice says what to do where there is no v1 log.
+func (c *cli) notLogAdvice() string {
+	dir, err := c.dataDir()
+	if err != nil {
+		return ""
+	}
+	if layout := walv0.CheckLayout(dir, false); errors.Is(layout, walv0.ErrLayout) {
+		return strings.TrimPrefix(layout.Error(), walv0.ErrLayout.Error()+": ")
+	}
+	return "check --dir; append makes a new log"
 }
 
 // permissionAdvice says who may do it: for a log that is its owner.

@@ -61,6 +61,14 @@ func TestLegacyFormat(t *testing.T) {
 	o := run(t, "x\n", "append", "--dir", dir, "--topic", "t")
 	require.Equal(t, 2, o.code)
 	require.Contains(t, o.stderr, "set CHRONIK_WAL_LEGACY_FORMAT to true")
+	for _, command := range []string{
+		"read --topic t", "ls", "segments", "verify", "dump", "truncate --topic t --before 1", "repair --dry-run", "train-dict --list",
+	} {
+		o := run(t, "", append(split(command), "--dir", dir)...)
+		require.Equal(t, 2, o.code, command)
+		require.Contains(t, o.stderr, ": it is a v0 directory: set CHRONIK_WAL_LEGACY_FORMAT to true, or make a v1 log of it with wal-migrate\n", command)
+		require.NotContains(t, o.stderr, "append makes a new log", command)
+	}
 	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
 	require.NoError(t, err)
 	require.Empty(t, segments)
