@@ -164,6 +164,7 @@ func TestErrorsNameTheFile(t *testing.T) {
 		{write(t, "# key", "secret"), "line 2: 6 characters", digits},
 		{write(t, "secret"+key1[6:]), "line 1: a character that is no hexadecimal digit", digits},
 		{write(t, "AGE-SECRET-KEY-secret"), "no age identities", identities},
+		{write(t, key1, "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"), "no age identities", identities}, // not both kinds
 		{"/dev/zero", "more than 1048576 bytes", digits},
 	} {
 		for _, read := range []func(string) error{
