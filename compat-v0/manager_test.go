@@ -2,8 +2,9 @@ package walv0_test
 
 import (
 	"bytes"
-	"errors"
+	"compress/flate"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -186,19 +187,34 @@ type plainKeys struct{}
 func (plainKeys) Wrap(secret []byte) ([]byte, error)    { return bytes.Clone(secret), nil }
 func (plainKeys) Unwrap(wrapped []byte) ([]byte, error) { return bytes.Clone(wrapped), nil }
 
-// idle is a codec that makes nothing smaller: all is stored as it is.
-type idle struct{}
+// deflate is a codec that is not registered.
+type deflate struct{}
 
-func (idle) ID() uint8                    { return 40 }
-func (idle) Name() string                 { return "idle" }
-func (idle) Compress(_, _ []byte) []byte  { return nil }
-func (idle) Decompress(_, _ []byte) error { return errors.ErrUnsupported }
+func (deflate) ID() uint8    { return 40 }
+func (deflate) Name() string { return "deflate" }
+
+func (deflate) Compress(dst, src []byte) []byte {
+	b := bytes.NewBuffer(dst)
+	w, err := flate.NewWriter(b, flate.BestSpeed)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := w.Write(src); err != nil || w.Close() != nil || b.Len()-len(dst) >= len(src) {
+		return nil
+	}
+	return b.Bytes()
+}
+
+func (deflate) Decompress(dst, src []byte) error {
+	_, err := io.ReadFull(flate.NewReader(bytes.NewReader(src)), dst)
+	return err
+}
 
 // What a v0 directory has no room for is not dropped in silence: nothing is opened, and nothing made.
 func TestLegacyRefusesStorage(t *testing.T) {
 	for name, opt := range map[string]wal.Option{
-		"keys": wal.WithKeys(plainKeys{}), "sealed only": wal.WithSealedOnly(), "codec": wal.WithCodec(idle{}),
-		"a topic's codec": wal.WithTopicCodec("t", idle{}), "checksum": wal.WithChecksum(wal.ChecksumXXH64),
+		"keys": wal.WithKeys(plainKeys{}), "sealed only": wal.WithSealedOnly(), "codec": wal.WithCodec(deflate{}),
+		"a topic's codec": wal.WithTopicCodec("t", deflate{}), "checksum": wal.WithChecksum(wal.ChecksumXXH64),
 	} {
 		dir := filepath.Join(t.TempDir(), "v0")
 		opts := []wal.Option{wal.WithLegacyFormat(true), opt}

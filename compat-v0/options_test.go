@@ -3,6 +3,7 @@ package walv0_test
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,15 +12,20 @@ import (
 	wal "github.com/chronik-go/wal/core"
 )
 
-// started is an import with options that was interrupted before it was done.
-func started(t *testing.T, from, to string, opts ...wal.Option) {
-	t.Helper()
+// interrupting ends the context as soon as something is written.
+func interrupting(t *testing.T) (context.Context, walv0.Options) {
 	ctx, cancel := context.WithCancel(t.Context())
-	o := walv0.Options{Progress: func(what string, _, _ int64) {
+	return ctx, walv0.Options{Progress: func(what string, _, _ int64) {
 		if what == "writing" {
 			cancel()
 		}
 	}}
+}
+
+// started is an import with options that was interrupted before it was done.
+func started(t *testing.T, from, to string, opts ...wal.Option) {
+	t.Helper()
+	ctx, o := interrupting(t)
 	_, err := walv0.Import(ctx, from, to, o, opts...)
 	require.ErrorIs(t, err, context.Canceled)
 	require.FileExists(t, filepath.Join(to+".migrating", "source.json"))
@@ -44,8 +50,8 @@ func TestResumeWithOtherOptions(t *testing.T) {
 		"keys":                 {then: []wal.Option{keys}},
 		"no keys":              {first: []wal.Option{keys}},
 		"another cipher":       {first: []wal.Option{keys}, then: []wal.Option{keys, wal.WithCipher(otherCipher{wal.AES()})}},
-		"a codec":              {then: []wal.Option{wal.WithCodec(idle{})}},
-		"a topic's codec":      {then: []wal.Option{wal.WithTopicCodec("t", idle{})}},
+		"a codec":              {then: []wal.Option{wal.WithCodec(deflate{})}},
+		"a topic's codec":      {then: []wal.Option{wal.WithTopicCodec("t", deflate{})}},
 		"a checksum":           {then: []wal.Option{wal.WithChecksum(wal.ChecksumXXH64)}},
 		"renumber":             {o: walv0.Options{Renumber: []string{"t/0"}}},
 		"accept wrong CRCs":    {o: walv0.Options{AcceptBadCRC: true}},
@@ -68,6 +74,38 @@ func TestResumeWithOtherOptions(t *testing.T) {
 			require.True(t, r.Resumed)
 		})
 	}
+}
+
+// So it is on the way back.
+func TestResumeExportWithOtherOptions(t *testing.T) {
+	dir := t.TempDir()
+	log, to := filepath.Join(dir, "log"), filepath.Join(dir, "v0")
+	_, err := walv0.Import(t.Context(), twoRecords(t), log, walv0.Options{})
+	require.NoError(t, err)
+	ctx, o := interrupting(t)
+	_, err = walv0.Export(ctx, log, to, o)
+	require.ErrorIs(t, err, context.Canceled)
+	before := stamps(t, to+".migrating")
+	_, err = walv0.Export(t.Context(), log, to, walv0.Options{AcceptLost: true})
+	require.ErrorIs(t, err, walv0.ErrForeign)
+	require.Equal(t, before, stamps(t, to+".migrating"))
+	r, err := walv0.Export(t.Context(), log, to, walv0.Options{})
+	require.NoError(t, err)
+	require.True(t, r.Done)
+	require.True(t, r.Resumed)
+}
+
+// A codec of the application's is known by the options only: a log that has it is what was asked for.
+func TestImportWithCodecOfApplication(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	write(t, from, map[string]string{"t/0/wal_0_0.log": file(one(0, strings.Repeat("a", 10_000)))})
+	for range 2 {
+		r, err := walv0.Import(t.Context(), from, to, walv0.Options{}, wal.WithCodec(deflate{}))
+		require.NoError(t, err)
+		require.True(t, r.Done)
+	}
+	_, err := walv0.Import(t.Context(), from, to, walv0.Options{})
+	require.ErrorIs(t, err, walv0.ErrForeign)
 }
 
 // otherCipher is one with another name.
