@@ -132,7 +132,7 @@ func (i *importer) compareStorage(m *wal.Manager) error {
 			return fmt.Errorf("%w: %s is encrypted with %s, not %s", ErrVerify, g.Name, g.Cipher, i.stored.Cipher)
 		}
 		for _, codec := range g.Codecs {
-			unnamed := i.stored.Codec != "" && strings.HasPrefix(codec, "codec ")
+			unnamed := strings.HasPrefix(codec, "codec ") // without it, nothing could be read
 			if codec != "none" && codec != i.stored.Codec && !unnamed && len(i.stored.TopicCodecs) == 0 {
 				return fmt.Errorf("%w: %s is compressed with %s", ErrVerify, g.Name, codec)
 			}
