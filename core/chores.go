@@ -133,6 +133,7 @@ func (c *committer) syncNow() error {
 		return c.s.sticky()
 	}
 	c.s.durable.Store(c.tail.LSN)
+	c.s.count.synced.Store(c.s.count.bytes.Load())
 	for i, p := range c.dirty {
 		p.stable.Store(p.visible.Load())
 		p.dirty = false

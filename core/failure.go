@@ -16,6 +16,7 @@ import (
 // is never synced again, since a second sync may report success for data that the first
 // one dropped. A second failure is final.
 func (c *committer) writeFailed(err error) {
+	c.s.count.writeErrors.Add(1)
 	for _, g := range c.inflight {
 		for !g.complete {
 			b, waitErr := c.queue.Wait()

@@ -34,6 +34,8 @@ type Manager struct {
 	cfg  *config
 	path string
 	root backend.Dir
+	// recoveryTime is how long the open took.
+	recoveryTime time.Duration
 
 	mu         sync.RWMutex
 	shards     []*shard // the shared ones first: their place is their number
@@ -131,7 +133,8 @@ func (m *Manager) open() error {
 	if tornTail > 0 && !m.cfg.readOnly { // beside a writer it may be a frame that is just being written
 		m.cfg.logger.Info("cut off what a crash left unfinished", "bytes", tornTail)
 	}
-	m.cfg.hooks.recovered(time.Since(start), tornTail)
+	m.recoveryTime = time.Since(start)
+	m.cfg.hooks.recovered(m.recoveryTime, tornTail)
 	return nil
 }
 

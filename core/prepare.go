@@ -182,6 +182,9 @@ func (c *committer) askNow(least int64) prepared {
 // not ready. On a disk without space for another segment it may be a small one.
 func (c *committer) takePrepared(size int64, small bool) (prepared, error) {
 	early := c.asked
+	if len(c.s.prepare.ready) == 0 {
+		c.s.count.prepareWaits.Add(1)
+	}
 	f := c.askNow(0)
 	if f.err != nil && early { // it failed some time ago: what is it now?
 		f = c.askNow(0)

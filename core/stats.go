@@ -39,6 +39,30 @@ type Stats struct {
 	// MemoryReads counts frames that readers got from memory, DiskReads those from disk.
 	MemoryReads uint64 `json:"memory_reads"`
 	DiskReads   uint64 `json:"disk_reads"`
+	// WriteErrors counts writes and syncs of groups that failed; what is written again counts again.
+	WriteErrors uint64 `json:"write_errors"`
+	// PrepareWaits counts segments whose file was not ready when it was needed. That of a
+	// log's first one after an open never is.
+	PrepareWaits uint64 `json:"prepare_waits"`
+	// RecoveryTime is how long the open took, TornTails how many logs it cut off.
+	RecoveryTime time.Duration `json:"recovery_time_ns"`
+	TornTails    int           `json:"torn_tails"`
+
+	// What follows is the state at the time of the call, not a count.
+
+	// Logs is the number of logs, FailedLogs that of those which a failure made read-only.
+	Logs       int `json:"logs"`
+	FailedLogs int `json:"failed_logs"`
+	// Segments is the number of segments that are there, Spare that of files kept to
+	// become one.
+	Segments int `json:"segments"`
+	Spare    int `json:"spare"`
+	// Queued counts batches that are neither acknowledged nor failed yet, Blocked appends that
+	// wait for the write buffer.
+	Queued  uint64 `json:"queued"`
+	Blocked int    `json:"blocked"`
+	// UnsyncedBytes is what of Bytes a power failure would take: 0 but in mode periodic.
+	UnsyncedBytes uint64 `json:"unsynced_bytes"`
 }
 
 // counters are the live numbers behind Stats, one set a log.
@@ -49,13 +73,15 @@ type counters struct {
 	queueFull, rotations, recycled   atomic.Uint64
 	dropped, movedBytes              atomic.Uint64
 	memoryReads, diskReads           atomic.Uint64
+	writeErrors, prepareWaits        atomic.Uint64
+	synced                           atomic.Uint64 // mode periodic: what of bytes is durable
 	tornTail                         atomic.Int64
 	appendLatency, groupWriteLatency histogram
 }
 
 // Stats returns a snapshot. It is cheap enough to call every second.
 func (m *Manager) Stats() Stats {
-	var st Stats
+	st := Stats{RecoveryTime: m.recoveryTime}
 	var appends, syncs histogram
 	for _, s := range m.allShards() {
 		c := &s.count
@@ -73,11 +99,41 @@ func (m *Manager) Stats() Stats {
 		st.MovedBytes += c.movedBytes.Load()
 		st.MemoryReads += c.memoryReads.Load()
 		st.DiskReads += c.diskReads.Load()
-		st.TornTailBytes += c.tornTail.Load()
+		st.WriteErrors += c.writeErrors.Load()
+		st.PrepareWaits += c.prepareWaits.Load()
 		st.LockWait += time.Duration(s.mu.waited.Load())
 		appends.merge(&c.appendLatency)
 		syncs.merge(&c.groupWriteLatency)
+		s.addState(&st)
 	}
 	st.AppendLatency, st.SyncLatency = appends.snapshot(), syncs.snapshot()
 	return st
+}
+
+// addState adds the present state of a log.
+func (s *shard) addState(st *Stats) {
+	st.Logs++
+	if cut := s.count.tornTail.Load(); cut > 0 {
+		st.TornTails++
+		st.TornTailBytes += cut
+	}
+	s.segments.mu.Lock()
+	st.Segments += len(s.segments.list)
+	s.segments.mu.Unlock()
+	s.prepare.mu.Lock()
+	st.Spare += len(s.prepare.recycled)
+	s.prepare.mu.Unlock()
+	if s.cfg.fsync == FsyncPeriodic {
+		synced := s.count.synced.Load() // first: it never is more
+		st.UnsyncedBytes += s.count.bytes.Load() - synced
+	}
+	s.mu.tryLocker.Lock() // what this takes is no wait of an append
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		st.FailedLogs++
+	}
+	if acked := s.acked.Load(); s.nextLSN > acked { // 0 where nothing can be appended
+		st.Queued += s.nextLSN - 1 - acked
+	}
+	st.Blocked += len(s.blocked)
 }

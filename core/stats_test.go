@@ -17,7 +17,7 @@ func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newDisk(t, sim.Options{})
 		m := open(t, disk, small)
-		require.Zero(t, m.Stats(), "nothing happened yet")
+		require.Equal(t, wal.Stats{Logs: 1}, m.Stats(), "nothing happened yet")
 		p := partition(t, m, "t", 0)
 		_, err := p.Append(bg, big(100, 'x'), big(100, 'x'))
 		require.NoError(t, err)
@@ -99,6 +99,7 @@ func TestTornTailIsCounted(t *testing.T) {
 			switch mode {
 			case sim.Prefix: // some of its blocks
 				require.EqualValues(t, 5120, st.TornTailBytes, "as long as its header says")
+				require.Equal(t, 1, st.TornTails)
 				requireValues(t, lookup(t, again, "t", 0), 0, 5)
 			case sim.DropAll:
 				require.Zero(t, st.TornTailBytes)
@@ -151,5 +152,53 @@ func TestInfo(t *testing.T) {
 		require.Equal(t, "sealed", after[0].State)
 		require.ElementsMatch(t, before[0].Partitions, after[0].Partitions)
 		require.Equal(t, before[0].LastLSN, after[0].LastLSN)
+	})
+}
+
+// The state that Stats tells is that of the moment: what waits, what a power failure would
+// take, which log has failed.
+func TestStatsTellTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t, sim.Options{})
+		m := open(t, disk, wal.WithFsyncMode(wal.FsyncPeriodic), wal.WithSyncInterval(time.Minute), wal.WithSegmentSize(1<<20))
+		p := partition(t, m, "t", 0)
+		_, err := p.Append(bg, big(100, 'x'))
+		require.NoError(t, err)
+		st := m.Stats()
+		require.EqualValues(t, 100, st.UnsyncedBytes)
+		require.EqualValues(t, 1, st.PrepareWaits)
+		require.Equal(t, 1, st.Segments)
+		require.NoError(t, m.Sync(bg))
+		require.Zero(t, m.Stats().UnsyncedBytes)
+
+		disk.Stall()
+		var acks []wal.Ack
+		for range 5 { // of 64 KiB together, of which there is room for 3
+			go func() {
+				ack, err := p.AppendAsync(bg, big(15000, 'x'))
+				if err == nil {
+					acks = append(acks, ack)
+				}
+			}()
+			synctest.Wait()
+		}
+		st = m.Stats()
+		require.Len(t, acks, int(st.Queued), "those are in the buffer")
+		require.Positive(t, st.Blocked)
+		require.Equal(t, 5, int(st.Queued)+st.Blocked)
+		require.EqualValues(t, st.Blocked, st.QueueFull)
+		disk.Resume()
+		synctest.Wait()
+		st = m.Stats()
+		require.Zero(t, st.Queued+uint64(st.Blocked))
+		require.EqualValues(t, 5*15000, st.UnsyncedBytes)
+		require.Zero(t, st.WriteErrors+uint64(st.FailedLogs))
+
+		disk.Inject(sim.Fault{Op: sim.OpWrite, Times: sim.Forever})
+		_, err = p.Append(bg, record("x"))
+		require.ErrorIs(t, err, wal.ErrFailed)
+		st = m.Stats()
+		require.EqualValues(t, 1, st.WriteErrors)
+		require.Equal(t, 1, st.FailedLogs)
 	})
 }
