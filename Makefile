@@ -18,7 +18,7 @@ GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 
 # A system is GOOS/GOARCH. 386 is there for 32-bit integers, s390x for big-endian ones.
 CROSS_SYSTEMS  := linux/amd64 linux/arm64 linux/386 linux/s390x darwin/arm64 windows/amd64 freebsd/amd64
-CROSS_PACKAGES := ./core/... ./codec/... ./compat-v0/... ./backend-posix/... ./backend-uring/... ./backend-mmap/... ./tools/... ./conformance/...
+CROSS_PACKAGES := ./core/... ./codec/... ./compat-v0/... ./metrics/... ./backend-posix/... ./backend-uring/... ./backend-mmap/... ./tools/... ./conformance/...
 
 # $(call each,LIST,COMMAND) runs COMMAND for each $$item of LIST, all of them even
 # when one fails, then fails naming those that did.
