@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # Only what a command line overrides: make test PACKAGES=./core/... ARGS='-run Torn -v'
 PACKAGES      := work
-RACE_PACKAGES := ./core/...
+RACE_PACKAGES := ./core/... ./metrics/...
 MODULES       := $(shell go work edit -json | sed -n 's|.*"DiskPath": "\./\(.*\)".*|\1|p')
 ARGS          :=
 
@@ -44,13 +44,13 @@ run: ## append real input, kill the writer midway, recover, compare, report
 # -count=1: a cached result says nothing about a new seed, nor about files that a
 # test reads through another program.
 .PHONY: test
-test: ## run the tests of all modules, the crash proof, and core under the race detector
+test: ## run the tests of all modules, the crash proof, and core and metrics under the race detector
 	go test -count=1 $(PACKAGES) $(ARGS)
 	@$(MAKE) crash
 	@$(MAKE) test-race
 
 .PHONY: test-race
-test-race: ## run the tests of core under the race detector
+test-race: ## run the tests of core and metrics under the race detector
 	go test -race -count=1 $(RACE_PACKAGES) $(ARGS)
 
 # How many distinct crash states the crash proof has to reach. The order of a

@@ -202,3 +202,19 @@ func TestStatsTellTheState(t *testing.T) {
 		require.Equal(t, 1, st.FailedLogs)
 	})
 }
+
+// A file that was ready in time is not waited for.
+func TestPrepareWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t, newDisk(t, sim.Options{}))
+		p := partition(t, m, "t", 0)
+		for range 40 {
+			_, err := p.Append(bg, big(8000, 'x'))
+			require.NoError(t, err)
+			synctest.Wait() // the preparer is done with what it was asked for
+		}
+		st := m.Stats()
+		require.Greater(t, st.Rotations, uint64(4))
+		require.EqualValues(t, 1, st.PrepareWaits, "for the first segment")
+	})
+}

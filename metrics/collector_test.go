@@ -22,7 +22,7 @@ import (
 var bg = context.Background()
 
 // open opens a log on a simulated disk, and registers a Collector of it.
-func open(t *testing.T, disk *sim.Disk, registered []metrics.Option, opts ...wal.Option) (*wal.Manager, *prometheus.Registry) {
+func open(t testing.TB, disk *sim.Disk, registered []metrics.Option, opts ...wal.Option) (*wal.Manager, *prometheus.Registry) {
 	t.Helper()
 	opts = append([]wal.Option{
 		wal.WithBackend(disk), wal.WithFsyncMode(wal.FsyncAlways), wal.WithSegmentSize(1 << 20), wal.WithBufferSize(64 << 10),
@@ -273,42 +273,50 @@ func TestRecoveryShows(t *testing.T) {
 	})
 }
 
-// A scrape at any time is consistent in itself, and no append suffers.
+// A scrape at any time is consistent in itself, also while logs come into being, and no append suffers.
 func TestScrapesBesideAppends(t *testing.T) {
-	m, registry := open(t, sim.New(sim.Options{}), []metrics.Option{metrics.WithPartitions(2)})
-	const producers, each = 4, 100
-	var appends sync.WaitGroup
-	for i := range int32(producers) {
-		appends.Go(func() {
-			for range each {
-				if _, err := m.Append(bg, "t", i, big(100)); err != nil {
+	for _, layout := range []wal.Layout{wal.LayoutShared, wal.LayoutDedicated} {
+		m, registry := open(t, sim.New(sim.Options{}), []metrics.Option{metrics.WithPartitions(2)}, wal.WithLayout(layout))
+		const producers, each = 4, 100
+		var appends, scrapes sync.WaitGroup
+		for i := range int32(producers) {
+			appends.Go(func() {
+				for range each {
+					if _, err := m.Append(bg, "t", i, big(100)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { appends.Wait(); close(done) }()
+		for range 2 {
+			scrapes.Go(func() {
+				if err := scrapeUntil(done, registry); err != nil {
 					t.Error(err)
 				}
-			}
-		})
+			})
+		}
+		scrapes.Wait()
+		requireText(t, registry, fmt.Sprintf("chronik_wal_appends_total %d\nchronik_wal_queued_appends 0", producers*each))
+		h := family(t, registry, "chronik_wal_append_duration_seconds").GetMetric()[0].GetHistogram()
+		require.EqualValues(t, producers*each, h.GetSampleCount())
 	}
-	done := make(chan struct{})
-	go func() { appends.Wait(); close(done) }()
-	var scrapes sync.WaitGroup
-	for range 2 {
-		scrapes.Go(func() {
-			for running := true; running; {
-				select {
-				case <-done:
-					running = false
-				default:
-				}
-				if _, err := registry.Gather(); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+}
+
+// scrapeUntil scrapes again and again, and once more when it is done.
+func scrapeUntil(done <-chan struct{}, registry *prometheus.Registry) error {
+	for {
+		last := false
+		select {
+		case <-done:
+			last = true
+		default:
+		}
+		if _, err := registry.Gather(); err != nil || last {
+			return err
+		}
 	}
-	scrapes.Wait()
-	requireText(t, registry, fmt.Sprintf("chronik_wal_appends_total %d\nchronik_wal_queued_appends 0", producers*each))
-	h := family(t, registry, "chronik_wal_append_duration_seconds").GetMetric()[0].GetHistogram()
-	require.EqualValues(t, producers*each, h.GetSampleCount())
 }
 
 // After Close the last numbers go on to show.
@@ -335,4 +343,25 @@ func TestTwoLogs(t *testing.T) {
 		prometheus.WrapRegistererWith(prometheus.Labels{"log": name}, registry).MustRegister(metrics.New(m))
 	}
 	requireText(t, registry, "chronik_wal_appends_total{log=\"a\"} 1\nchronik_wal_appends_total{log=\"b\"} 2")
+}
+
+// BenchmarkScrape is one scrape of a log with so many partitions.
+func BenchmarkScrape(b *testing.B) {
+	for _, partitions := range []int32{1, 100, 10000} {
+		b.Run(fmt.Sprint(partitions), func(b *testing.B) {
+			m, registry := open(b, sim.New(sim.Options{}), nil, wal.WithBufferSize(4<<20))
+			var last wal.Ack
+			for i := range partitions {
+				p, err := m.Partition("t", i)
+				require.NoError(b, err)
+				last, err = p.AppendAsync(bg, big(100))
+				require.NoError(b, err)
+			}
+			require.NoError(b, last.Wait(bg))
+			for b.Loop() {
+				_, err := registry.Gather()
+				require.NoError(b, err)
+			}
+		})
+	}
 }
