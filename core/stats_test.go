@@ -172,18 +172,18 @@ func TestStatsTellTheState(t *testing.T) {
 		require.Zero(t, m.Stats().UnsyncedBytes)
 
 		disk.Stall()
-		var acks []wal.Ack
+		var acks recorder[wal.Ack]
 		for range 5 { // of 64 KiB together, of which there is room for 3
 			go func() {
 				ack, err := p.AppendAsync(bg, big(15000, 'x'))
 				if err == nil {
-					acks = append(acks, ack)
+					acks.add(ack)
 				}
 			}()
 			synctest.Wait()
 		}
 		st = m.Stats()
-		require.Len(t, acks, int(st.Queued), "those are in the buffer")
+		require.Len(t, acks.all(), int(st.Queued), "those are in the buffer")
 		require.Positive(t, st.Blocked)
 		require.Equal(t, 5, int(st.Queued)+st.Blocked)
 		require.EqualValues(t, st.Blocked, st.QueueFull)
