@@ -2,9 +2,13 @@ package walv0
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	wal "github.com/chronik-go/wal/core"
@@ -92,14 +96,26 @@ func checkStorage(opts []wal.Option) error {
 	return nil
 }
 
+// isV1 reports whether a directory has a file that only a v1 log has. One with the dedicated layout, or
+// with shards on disks of their own, may have no segment itself.
+func isV1(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !e.IsDir() && slices.Contains([]string{".wal", ".member", ".marker"}, filepath.Ext(e.Name()))
+	}), nil
+}
+
 // CheckLayout returns ErrLayout, with what to do, if a directory holds a v1 log and the v0 layout is asked
 // for, or the other way round.
 func CheckLayout(dir string, legacy bool) error {
-	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	v1, err := isV1(dir)
 	if err != nil {
 		return err
 	}
-	if legacy && len(segments) > 0 {
+	if legacy && v1 {
 		return fmt.Errorf("%w: it is a v1 log: set CHRONIK_WAL_LEGACY_FORMAT to false, or make a v0 directory of it with "+
 			"wal-migrate --reverse", ErrLayout)
 	}

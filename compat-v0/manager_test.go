@@ -163,6 +163,15 @@ func TestManagerRefuses(t *testing.T) {
 	_, err = walv0.Open(dir, wal.WithLegacyFormat(true))
 	require.ErrorIs(t, err, walv0.ErrLayout)
 
+	dir = filepath.Join(t.TempDir(), "log[1]") // no segment in it, and a name that is no pattern
+	m = openManager(t, dir, wal.WithLayout(wal.LayoutDedicated))
+	_, err = m.Append(t.Context(), "default", 0, wal.Record{})
+	require.NoError(t, err)
+	require.NoError(t, m.Close())
+	_, err = walv0.Open(dir, wal.WithLegacyFormat(true))
+	require.ErrorIs(t, err, walv0.ErrLayout)
+	require.NoDirExists(t, filepath.Join(dir, "default"))
+
 	v0 := t.TempDir()
 	require.NoError(t, os.CopyFS(v0, os.DirFS(goldenDir("v1"))))
 	_, err = walv0.Open(v0)

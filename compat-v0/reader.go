@@ -118,7 +118,8 @@ func mayBegin(b []byte) bool {
 }
 
 // bad returns the bytes from the reader's position to the next sound record. Without one they are the
-// torn end of the file if the record there goes on beyond it, or if they are zeros.
+// torn end of the file if the record there goes on beyond it and no other record, whatever its CRC, stands
+// behind, or if they are zeros.
 func (r *Reader) bad(why *flaw) (Item, error) {
 	item := Item{Position: r.position, Size: r.size - r.position, Reason: why.reason, Torn: why.beyond}
 	zeros := true
@@ -145,9 +146,12 @@ func (r *Reader) bad(why *flaw) (Item, error) {
 		found, err := r.at(at)
 		if _, isFlaw := errors.AsType[*flaw](err); err != nil && !isFlaw {
 			return Item{}, err
-		} else if err == nil && !found.BadCRC {
-			item.Size, item.Torn = at-r.position, false
-			return item, nil
+		} else if err == nil { // whole, at least: a crash leaves nothing behind what it cuts off
+			item.Torn = false
+			if !found.BadCRC {
+				item.Size = at - r.position
+				return item, nil
+			}
 		}
 		at++
 	}

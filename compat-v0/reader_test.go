@@ -59,6 +59,18 @@ func TestReaderTorn(t *testing.T) {
 	}
 }
 
+// A record that goes beyond the file is no torn tail where others stand behind it, though their CRCs are
+// wrong: a crash cuts off the end, and an append would take what is torn away.
+func TestReaderTornWithRecordsBehind(t *testing.T) {
+	long := file(v1{value: string(make([]byte, 5000))})[:60]
+	behind := strings.Replace(file(c(1, 1, 1, "opaque")), "opaque", "orange", 1) // the CRC is that of opaque
+	text := file(c(0, 0, 1, "first")) + long + behind
+	values, bad := readAll(t, text, walv0.MaxRecord)
+	require.Equal(t, []string{"first"}, values)
+	require.Len(t, bad, 1)
+	require.False(t, bad[0].Torn)
+}
+
 // Whichever bit of a record in the middle is wrong, the others are there, and this one is told of.
 func TestReaderFlippedBits(t *testing.T) {
 	for _, middle := range kinds {
