@@ -70,6 +70,9 @@ func measureV2(view func(n int64) ([]byte, error), left, length int64) (v Varian
 		return 0, 0, err
 	}
 	topic := int64(le.Uint16(b[v2Topic:]))
+	if topic > length { // not what a crash leaves: the length would count it
+		return 0, 0, flawf("record with a length of %d that does not fit a topic of %d bytes", length, topic)
+	}
 	if left < v2Data+topic {
 		return 0, 0, beyond("the file ends within a record's first bytes")
 	}

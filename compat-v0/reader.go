@@ -65,12 +65,29 @@ func (r *Reader) Next() (Item, error) {
 	return item, nil
 }
 
+// torn looks at a record that goes beyond the file: one whose fields end just where the file does is
+// whole, and its length wrong. No crash leaves that, for it would cut off a field.
+func (r *Reader) torn(err error, position int64) error {
+	left := r.size - position
+	if why, ok := errors.AsType[*flaw](err); !ok || !why.beyond || left < v1Fixed || left > r.limit {
+		return err
+	}
+	b, failed := r.view(position, left)
+	if failed != nil {
+		return failed
+	}
+	if b[posVersion] == 1 && decode(b, V1, &r.record) == nil {
+		return flawf("record of %d bytes by its length, and of %d by its fields", le.Uint32(b[posLength:]), left)
+	}
+	return err
+}
+
 // at returns the record at a position, or a flaw.
 func (r *Reader) at(position int64) (Item, error) {
 	view := func(n int64) ([]byte, error) { return r.view(position, n) }
 	v, size, err := measure(view, r.size-position, r.limit)
 	if err != nil {
-		return Item{}, err
+		return Item{}, r.torn(err, position)
 	}
 	b, err := view(size)
 	if err != nil {

@@ -71,6 +71,27 @@ func TestReaderTornWithRecordsBehind(t *testing.T) {
 	require.False(t, bad[0].Torn)
 }
 
+// Nor is a last record that is whole, whichever bit of its sizes is wrong.
+func TestReaderLastSizeFlipped(t *testing.T) {
+	for _, last := range []encodable{kinds[0], kinds[1], kinds[4]} {
+		text := file(one(0, "first"), last)
+		start := len(file(one(0, "first")))
+		for bit := range 32 {
+			b := []byte(text)
+			b[start+4+bit/8] ^= 1 << (bit % 8)
+			values, bad := readAll(t, string(b), walv0.MaxRecord)
+			require.Equal(t, []string{"first"}, values, "bit %d of the length", bit)
+			require.Len(t, bad, 1)
+			require.False(t, bad[0].Torn, "bit %d of the length: %s", bit, bad[0].Reason)
+		}
+	}
+	text := []byte(file(one(0, "first"), kinds[4]))
+	text[len(file(one(0, "first")))+13] ^= 0x80 // the topic's length
+	_, bad := readAll(t, string(text), walv0.MaxRecord)
+	require.Len(t, bad, 1)
+	require.False(t, bad[0].Torn, bad[0].Reason)
+}
+
 // Whichever bit of a record in the middle is wrong, the others are there, and this one is told of.
 func TestReaderFlippedBits(t *testing.T) {
 	for _, middle := range kinds {
