@@ -160,9 +160,6 @@ func (c *config) dictionaryFor(id uint32, by DictionaryCodec, sealed bool) (*dic
 	for _, s := range logs {
 		for _, name := range dictionaryFileNames(id) {
 			d, err := s.readDictionary(name, by)
-			if err == nil && d.id != id {
-				err = fmt.Errorf("%w: %s: it holds dictionary %08x", format.ErrCorrupt, s.path(name), d.id)
-			}
 			if err == nil && sealed && !d.sealed {
 				err = fmt.Errorf("%w: %s, and the batch is", ErrNotEncrypted, s.path(name))
 			}
