@@ -156,35 +156,10 @@ func (e *exporter) progress(what string, n int64) {
 }
 
 func (e *exporter) run(ctx context.Context) error {
-	g := goalOf("v0", wal.Storage{}, Options{AcceptLost: e.o.AcceptLost}, e.parts)
-	free, err := targetIsFree(e.to)
-	if err != nil {
-		return err
-	}
-	if !free {
-		if err := e.verify(ctx, e.to); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrForeign, e.to, err)
-		}
-		e.report.Done = true
-		return cleanUp(e.to, g)
-	}
-	staging, resumed, err := openStaging(e.to, g)
-	if err != nil {
-		return err
-	}
-	e.report.Resumed = resumed
-	if err = e.write(ctx, staging.data); err == nil {
-		err = e.verify(ctx, staging.data)
-	}
-	if err == nil {
-		err = e.unchanged(ctx)
-	}
-	if err != nil {
-		return errors.Join(err, staging.close())
-	}
-	e.report.Done = true
-	return staging.finish()
+	return migrate(ctx, e.to, goalOf("v0", wal.Storage{}, Options{AcceptLost: e.o.AcceptLost}, e.parts), e.report, e)
 }
+
+func (e *exporter) foreign(err error) error { return fmt.Errorf("%w: %s: %w", ErrForeign, e.to, err) }
 
 // verify compares a v0 directory with the log.
 func (e *exporter) verify(ctx context.Context, dir string) error {

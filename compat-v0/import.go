@@ -45,40 +45,19 @@ func (i *importer) run(ctx context.Context) (err error) {
 	if i.stored, err = wal.StorageOf(i.opts...); err != nil {
 		return err
 	}
-	g := goalOf("v1", i.stored, i.source.o, i.source.parts)
-	free, err := targetIsFree(i.to)
-	if err != nil {
-		return err
+	return migrate(ctx, i.to, goalOf("v1", i.stored, i.source.o, i.source.parts), i.report, i)
+}
+
+func (i *importer) unchanged(context.Context) error { return i.source.unchanged() }
+
+func (i *importer) foreign(err error) error {
+	switch {
+	case errors.Is(err, wal.ErrNotEncrypted):
+		return fmt.Errorf("%w: %s is there already, and not encrypted: %w", ErrForeign, i.to, err)
+	case errors.Is(err, wal.ErrKey):
+		return fmt.Errorf("%w: %s is there already, and encrypted: %w", ErrForeign, i.to, err)
 	}
-	if !free {
-		err := i.verify(ctx, i.to)
-		switch {
-		case errors.Is(err, wal.ErrNotEncrypted):
-			return fmt.Errorf("%w: %s is there already, and not encrypted: %w", ErrForeign, i.to, err)
-		case errors.Is(err, wal.ErrKey):
-			return fmt.Errorf("%w: %s is there already, and encrypted: %w", ErrForeign, i.to, err)
-		case err != nil:
-			return fmt.Errorf("%w: %s: %w", ErrForeign, i.to, err)
-		}
-		i.report.Done = true
-		return cleanUp(i.to, g)
-	}
-	staging, resumed, err := openStaging(i.to, g)
-	if err != nil {
-		return err
-	}
-	i.report.Resumed = resumed
-	if err = i.write(ctx, staging.data); err == nil {
-		err = i.verify(ctx, staging.data)
-	}
-	if err == nil {
-		err = i.source.unchanged()
-	}
-	if err != nil {
-		return errors.Join(err, staging.close())
-	}
-	i.report.Done = true
-	return staging.finish()
+	return fmt.Errorf("%w: %s: %w", ErrForeign, i.to, err)
 }
 
 // write appends what is not in the log yet.

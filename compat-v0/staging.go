@@ -2,6 +2,7 @@ package walv0
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,48 @@ func goalOf(to string, stored wal.Storage, o Options, parts []Partition) goal {
 		}
 	}
 	return g
+}
+
+// direction is what Import and Export each do in their own way.
+type direction interface {
+	// write writes to a directory what is not there yet, and verify compares all of it with the source.
+	write(ctx context.Context, dir string) error
+	verify(ctx context.Context, dir string) error
+	// unchanged returns an error if the source is not what it was when it was read.
+	unchanged(ctx context.Context) error
+	// foreign is the error for a target that is there and does not verify, and why.
+	foreign(why error) error
+}
+
+// migrate writes a target that is not there, and looks at one that is.
+func migrate(ctx context.Context, to string, g goal, report *Report, d direction) error {
+	free, err := targetIsFree(to)
+	if err != nil {
+		return err
+	}
+	if !free {
+		if err := d.verify(ctx, to); err != nil {
+			return d.foreign(err)
+		}
+		report.Done = true
+		return cleanUp(to, g)
+	}
+	staging, resumed, err := openStaging(to, g)
+	if err != nil {
+		return err
+	}
+	report.Resumed = resumed
+	if err = d.write(ctx, staging.data); err == nil {
+		err = d.verify(ctx, staging.data)
+	}
+	if err == nil {
+		err = d.unchanged(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, staging.close())
+	}
+	report.Done = true
+	return staging.finish()
 }
 
 // openStaging makes the directory that a migration writes to, or finds what another run left there.
