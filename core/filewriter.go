@@ -49,6 +49,25 @@ func newFileWriter(dir backend.Dir, name string, chunk int) (*fileWriter, error)
 	return w, nil
 }
 
+// writeSmallFile writes a file of less than a block or little more. Its content is durable when it gets its
+// name, the name once the directory is synced.
+func writeSmallFile(dir backend.Dir, name string, content []byte) error {
+	w, err := newFileWriter(dir, name+tempSuffix, format.MaxAlignment)
+	if err != nil {
+		return err
+	}
+	if err = w.put(content); err == nil {
+		err = w.finish()
+	}
+	if err == nil {
+		err = w.publish(name)
+	}
+	if err != nil {
+		return errors.Join(err, w.abandon())
+	}
+	return nil
+}
+
 // abandon removes the file.
 func (w *fileWriter) abandon() error {
 	err := w.close()

@@ -25,19 +25,8 @@ func (c *committer) fileKey() error {
 		return nil
 	}
 	name := keyFileName(s.key.ID)
-	w, err := newFileWriter(c.s.dir, name+tempSuffix, format.MaxAlignment)
-	if err != nil {
-		return err
-	}
-	err = w.put(format.AppendKeyFile(nil, s.key))
-	if err == nil {
-		err = w.finish()
-	}
-	if err == nil {
-		err = w.publish(name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", c.s.path(name), err), w.abandon())
+	if err := writeSmallFile(c.s.dir, name, format.AppendKeyFile(nil, s.key)); err != nil {
+		return fmt.Errorf("write %s: %w", c.s.path(name), err)
 	}
 	s.filed = true
 	return c.s.dropKeyFiles()

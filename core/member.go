@@ -147,22 +147,9 @@ func readMember(dir backend.Dir, name, path, advice string) (*format.Member, err
 // writeMember writes a member file. Its content is durable when it gets its name, the name once
 // the directory is synced.
 func writeMember(dir backend.Dir, name string, m format.Member) error {
-	w, err := newFileWriter(dir, name+tempSuffix, format.MaxAlignment)
-	if err != nil {
-		return err
-	}
 	var b [format.MemberSize]byte
 	format.PutMember(b[:], m)
-	if err = w.put(b[:]); err == nil {
-		err = w.finish()
-	}
-	if err == nil {
-		err = w.publish(name)
-	}
-	if err != nil {
-		return errors.Join(err, w.abandon())
-	}
-	return nil
+	return writeSmallFile(dir, name, b[:])
 }
 
 // isPart is the error of a directory that is a part of another one and was opened for writing.
